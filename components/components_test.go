@@ -1,0 +1,353 @@
+package components_test
+
+import (
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+)
+
+func web() components.WebApp {
+	return components.WebApp{Name: "web", Namespace: "shop", Image: "registry.example.com/web:v1", Port: 3000}
+}
+
+func login() *components.OIDCClient {
+	return &components.OIDCClient{
+		Name: "web", Namespace: "shop", Host: "www.example.com", Authentik: "auth.example.com",
+		Sessions: &components.RedisSessions{Address: "redis.data:6379", Database: 1, Prefix: "web"},
+	}
+}
+
+func tls() components.TLSIngress {
+	return components.TLSIngress{
+		Host: "www.example.com", Backend: web(), Issuer: "letsencrypt-prod",
+		Redirect: components.MiddlewareRef{Namespace: "shop", Name: "redirect"},
+	}
+}
+
+func secret() components.Secret {
+	return components.Secret{Name: "web-secrets", Namespace: "shop", Keys: []components.SecretKey{{Name: "TOKEN", Purpose: "Signs in"}}}
+}
+
+// with changes a copy of v.
+func with[T any](v T, change func(*T)) T {
+	change(&v)
+	return v
+}
+
+func TestRefused(t *testing.T) {
+	app := func(change func(*components.WebApp)) components.Component { return with(web(), change) }
+	signIn := func(change func(*components.OIDCClient)) components.Component {
+		w := web()
+		w.Login = new(with(*login(), change))
+		return w
+	}
+	ingress := func(change func(*components.TLSIngress)) components.Component { return with(tls(), change) }
+
+	for _, tc := range []struct {
+		name      string
+		component components.Component
+		want      []string
+	}{
+		{"nothing at all", components.WebApp{}, []string{
+			"WebApp (no name): name: Required value",
+			"WebApp (no name): namespace: Required value",
+			"WebApp (no name): image: Required value: give the image with its tag or digest",
+			"WebApp (no name): port: Invalid value: 0: must be between 1 and 65535",
+		}},
+		{"a port out of range", app(func(w *components.WebApp) { w.Port = 70000 }), []string{"WebApp shop/web: port: Invalid value: 70000: must be between 1 and 65535"}},
+		{"a long name", app(func(w *components.WebApp) { w.Name = strings.Repeat("a", 64) }), []string{"name: Invalid value", "must be no more than 63 characters"}},
+		{"a name that is no label", app(func(w *components.WebApp) { w.Name = "Web_App" }), []string{`name: Invalid value: "Web_App": a DNS-1035 label must consist of`}},
+		{"replicas below zero", app(func(w *components.WebApp) { w.Replicas = -1 }), []string{"replicas: Invalid value: -1: must not be negative"}},
+		{"an image with a space", app(func(w *components.WebApp) { w.Image = "a b" }), []string{`image: Invalid value: "a b": must have no white space`}},
+		{"replicas and an autoscaler", app(func(w *components.WebApp) { w.Replicas = 2; w.Autoscale = &components.Autoscale{Min: 1, Max: 2} }),
+			[]string{"replicas: Forbidden: the autoscaler decides"}},
+		{"an autoscaler from 0", app(func(w *components.WebApp) { w.Autoscale = &components.Autoscale{Max: -1, CPU: -1} }),
+			[]string{"autoscale.min: Invalid value: 0", "autoscale.max: Invalid value: -1: must be min (0) or more", "autoscale.cpu: Invalid value: -1"}},
+		{"a relative probe path", app(func(w *components.WebApp) { w.Probes.Readiness = "ready" }), []string{`probes.readiness: Invalid value: "ready": must be a path that starts with /`}},
+		{"a negative drain", app(func(w *components.WebApp) { w.Drain = -1; w.RunAsUser = -1 }), []string{"drain: Invalid value", "runAsUser: Invalid value"}},
+		{"a bad variable name", app(func(w *components.WebApp) { w.Env = map[string]string{"A=B": ""} }), []string{`env[A=B]: Invalid value: "A=B"`}},
+		{"a variable that would be expanded", app(func(w *components.WebApp) { w.Env = map[string]string{"A": "$(B)"} }), []string{"env[A]: Invalid value", "contains $(, which Kubernetes would expand"}},
+		{"a variable stated twice", app(func(w *components.WebApp) {
+			w.Env = map[string]string{"TOKEN": "x", "PORT": "1"}
+			w.SecretEnv = secret().Env()
+		}), []string{`env[PORT]: Invalid value: "PORT": is set by port too`, `secretEnv[TOKEN]: Invalid value: "TOKEN": is set by env too: state it once`}},
+		{"a variable that the config has", app(func(w *components.WebApp) {
+			w.Env = map[string]string{"A": "x"}
+			w.Config = &components.ConfigMap{Name: "c", Namespace: "shop", Data: map[string]string{"A": "y"}}
+		}), []string{`config[A]: Invalid value: "A": is set by env too`}},
+		{"a key that the contract lacks", app(func(w *components.WebApp) { w.SecretEnv = map[string]components.KeyRef{"X": secret().Key("GONE")} }),
+			[]string{`secretEnv[X]: Invalid value: "shop/web-secrets.GONE": the contract of Secret web-secrets has no key "GONE": add it there, or use one of TOKEN`}},
+		{"no reference", app(func(w *components.WebApp) { w.SecretEnv = map[string]components.KeyRef{"X": {}} }), []string{"secretEnv[X]: Required value: take the reference from the Key method"}},
+		{"a Secret of another namespace", app(func(w *components.WebApp) {
+			s := secret()
+			s.Namespace = "other"
+			w.SecretEnv = s.Env()
+			w.PullSecret = &s
+			w.Config = &components.ConfigMap{Name: "c", Namespace: "other"}
+		}), []string{"secretEnv[TOKEN]: Invalid value", "is in another namespace", "pullSecret.namespace: Invalid value", "config.namespace: Invalid value"}},
+		{"a peer of both sorts", app(func(w *components.WebApp) {
+			w.Network = &components.Network{To: []components.Peer{{CIDR: "10.0.0.0/33", Namespace: "x", Ports: []int32{0}}}}
+		}), []string{"network.to[0].cidr: Invalid value", "network.to[0].cidr: Forbidden: a peer is either pods or addresses", "network.to[0].ports[0]: Invalid value: 0"}},
+
+		// Sign-in.
+		{"no shared sessions outside development", signIn(func(c *components.OIDCClient) { c.Sessions = nil }),
+			[]string{"login.sessions: Required value: outside development sessions must be shared"}},
+		{"two replicas on sessions in memory", app(func(w *components.WebApp) {
+			w.Replicas = 2
+			w.Login = new(with(*login(), func(c *components.OIDCClient) { c.Sessions, c.Development = nil, true }))
+		}), []string{"replicas: Invalid value: 2: sessions are in the memory of one pod, and every other pod would refuse them"}},
+		{"an autoscaler on sessions in memory", app(func(w *components.WebApp) {
+			w.Autoscale = &components.Autoscale{Min: 1, Max: 3}
+			w.Login = new(with(*login(), func(c *components.OIDCClient) { c.Sessions, c.Development = nil, true }))
+		}), []string{"autoscale.max: Invalid value: 3: sessions are in the memory of one pod"}},
+		{"two replicas by an edit", app(func(w *components.WebApp) {
+			w.Login = new(with(*login(), func(c *components.OIDCClient) { c.Sessions, c.Development = nil, true }))
+			w.Changes = []components.Change{components.Edit(func(d *appsv1.Deployment) { d.Spec.Replicas = new(int32(2)) })}
+		}), []string{"replicas: Invalid value: 2: sessions are in the memory of one pod"}},
+		{"refresh without offline_access", signIn(func(c *components.OIDCClient) { c.Scopes = []string{"openid", "email"} }),
+			[]string{"login.scopes: Invalid value", "must contain offline_access, since the app refreshes by itself"}},
+		{"no openid", signIn(func(c *components.OIDCClient) { c.Scopes = []string{"offline_access", "offline_access", "a b"} }),
+			[]string{"must contain openid", "login.scopes[1]: Duplicate value", "login.scopes[2]: Invalid value"}},
+		{"a reserved slug", signIn(func(c *components.OIDCClient) { c.Slug = "token" }), []string{`login.slug: Invalid value: "token": Authentik answers /application/o/token/ itself`}},
+		{"an address for a path", signIn(func(c *components.OIDCClient) {
+			c.CallbackPaths = []string{"https://evil.example.com/cb"}
+			c.LogoutPath = "bye"
+		}), []string{"login.callbackPaths[0]: Invalid value", "login.logoutPath: Invalid value", "the host is www.example.com"}},
+		{"a host that is none", signIn(func(c *components.OIDCClient) { c.Host = "localhost"; c.Authentik = "https://auth.example.com" }),
+			[]string{`login.host: Invalid value: "localhost": a public host name has a domain`, "login.authentik: Invalid value"}},
+		{"half a session store", signIn(func(c *components.OIDCClient) { c.Sessions = &components.RedisSessions{Database: -1, TTL: -1} }),
+			[]string{"login.sessions.address: Required", "login.sessions.database: Invalid", "login.sessions.prefix: Required value: give the app's own key prefix", "login.sessions.ttl: Invalid"}},
+		{"a refresh token that dies first", signIn(func(c *components.OIDCClient) { c.RefreshToken = time.Minute; c.Cookie = -1 }),
+			[]string{"login.refreshToken: Invalid value: \"1m\": must be longer than the access token (1h)", "login.cookie: Invalid value"}},
+		{"a sign-in of another namespace", signIn(func(c *components.OIDCClient) { c.Namespace = "other" }), []string{"login.namespace: Invalid value"}},
+		{"a further key without purpose", signIn(func(c *components.OIDCClient) { c.Keys = []components.SecretKey{{Name: "X"}} }), []string{"login.keys: Invalid value", "say in a line what X is for"}},
+
+		// Addresses.
+		{"no Ingress fields", components.TLSIngress{}, []string{"host: Required", "backend: Required", "issuer: Required", "redirect: Required value: give the redirect middleware"}},
+		{"a host that is no name", ingress(func(i *components.TLSIngress) { i.Host = "www.Example.com/x" }), []string{"TLSIngress shop/web: host: Invalid value"}},
+		{"a middleware without name", ingress(func(i *components.TLSIngress) { i.Middlewares = []components.MiddlewareRef{{}} }), []string{"middlewares[0]: Required"}},
+		{"a sign-in at another host", ingress(func(i *components.TLSIngress) { i.Host = "shop.example.com"; i.Backend.Login = login() }),
+			[]string{`host: Invalid value: "shop.example.com": the sign-in of web sends browsers back to www.example.com`}},
+
+		// The rest.
+		{"a bad key", components.ConfigMap{Name: "c", Namespace: "shop", Data: map[string]string{"a b": ""}}, []string{"ConfigMap shop/c: data[a b]: Invalid value"}},
+		{"a pending key without reason", components.ConfigMap{Name: "c", Namespace: "shop", Data: map[string]string{"A": ""}, Pending: map[string]components.Pending{"A": {}, "b c": {Until: "x"}}},
+			[]string{"pending[A]: Duplicate value", "pending[A].until: Required value: say what the value waits for", "pending[b c]: Invalid value"}},
+		{"an unknown level", components.Namespace{Name: "shop", PodSecurity: "open"}, []string{`Namespace shop: podSecurity: Unsupported value: "open"`}},
+		{"a deployer for another namespace", components.Deployer{Name: "d", Namespace: "shop", Applies: []components.Component{components.Namespace{Name: "shop"}}},
+			[]string{`applies: Invalid value: Namespace "shop" is not in namespace shop: the deployer cannot apply it`}},
+		{"no TypeMeta", components.Plain(&corev1.Pod{}), []string{"*v1.Pod : apiVersion and kind are empty: set TypeMeta"}},
+
+		// Last words.
+		{"nothing to change", app(func(w *components.WebApp) {
+			w.Changes = []components.Change{components.Edit(func(*autoscalingv2.HorizontalPodAutoscaler) {})}
+		}), []string{"changes[0]: Invalid value: there is no *v2.HorizontalPodAutoscaler to change: the objects are *v1.ServiceAccount, *v1.Deployment"}},
+		{"a change of nothing", app(func(w *components.WebApp) {
+			w.Changes = []components.Change{components.Edit(func(d *appsv1.Deployment) { d.Name = "web" })}
+		}), []string{"changes[0]: Invalid value: the edit leaves every *v1.Deployment as it was: remove it"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			_, err := tc.component.Objects()
+			if err == nil {
+				t.Fatal("no error")
+			}
+			for _, want := range tc.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("the error is\n%v\nwant in it\n%s", err, want)
+				}
+			}
+		})
+	}
+}
+
+// find is the component's object of a kind.
+func find[T components.Object](t *testing.T, c components.Component) T {
+	t.Helper()
+	objects, err := c.Objects()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range objects {
+		if typed, ok := o.(T); ok {
+			return typed
+		}
+	}
+	var none T
+	t.Fatalf("there is no %T", none)
+	return none
+}
+
+func TestWebApp(t *testing.T) {
+	w := web()
+	w.Login = login()
+	w.Config = &components.ConfigMap{Name: "web-config", Namespace: "shop", Data: map[string]string{"A": "1"}}
+	w.PullSecret = &components.Secret{Name: "pull", Namespace: "shop"}
+	w.Autoscale = &components.Autoscale{Min: 2, Max: 4}
+	w.Drain = 50 * time.Second
+	w.Network = &components.Network{From: []components.Peer{{Namespace: "kube-system"}}, To: []components.Peer{web().Peer(), {CIDR: "10.0.0.1/32", Ports: []int32{8080}}}}
+
+	d := find[*appsv1.Deployment](t, w)
+	if d.Spec.Replicas != nil {
+		t.Error("replicas stand beside an autoscaler")
+	}
+	pod := d.Spec.Template.Spec
+	if got := *pod.TerminationGracePeriodSeconds; got != 65 {
+		t.Errorf("grace period %d, want 5 + 50 + 10", got)
+	}
+	if pod.ImagePullSecrets[0].Name != "pull" || pod.Containers[0].EnvFrom[0].ConfigMapRef.Name != "web-config" {
+		t.Errorf("pull secret %v, config %v", pod.ImagePullSecrets, pod.Containers[0].EnvFrom)
+	}
+	names := []string{}
+	for _, e := range pod.Containers[0].Env {
+		names = append(names, e.Name)
+	}
+	if !slices.IsSorted(names) {
+		t.Errorf("variables out of order: %v", names)
+	}
+	want := slices.Sorted(maps.Keys(w.Login.Env()))
+	want = append(want, slices.Collect(maps.Keys(w.Login.SecretEnv()))...)
+	want = append(want, "PORT")
+	if slices.Sort(want); !slices.Equal(names, want) {
+		t.Errorf("variables\n%v\nwant\n%v", names, want)
+	}
+
+	// A change of the configuration rolls this app; the selector stays.
+	changed := w
+	changed.Config = &components.ConfigMap{Name: "web-config", Namespace: "shop", Data: map[string]string{"A": "2"}}
+	d2 := find[*appsv1.Deployment](t, changed)
+	if d.Spec.Template.Annotations["checksum/config"] == d2.Spec.Template.Annotations["checksum/config"] {
+		t.Error("another configuration has the same checksum")
+	}
+	if len(d.Spec.Selector.MatchLabels) != 1 {
+		t.Errorf("the selector is %v: only the name may stand there", d.Spec.Selector.MatchLabels)
+	}
+
+	if h := find[*autoscalingv2.HorizontalPodAutoscaler](t, w); *h.Spec.MinReplicas != 2 || h.Spec.MaxReplicas != 4 || *h.Spec.Metrics[0].Resource.Target.AverageUtilization != 80 {
+		t.Errorf("autoscaler %v", h.Spec)
+	}
+	if p := find[*policyv1.PodDisruptionBudget](t, w); p.Spec.MaxUnavailable.IntValue() != 1 || p.Spec.MinAvailable != nil {
+		t.Errorf("disruption budget %v", p.Spec)
+	}
+	n := find[*networkingv1.NetworkPolicy](t, w)
+	if len(n.Spec.Ingress) != 1 || n.Spec.Ingress[0].Ports[0].Port.IntValue() != 3000 {
+		t.Errorf("from: %v", n.Spec.Ingress)
+	}
+	if len(n.Spec.Egress) != 3 { // DNS and the two peers
+		t.Errorf("to: %v", n.Spec.Egress)
+	}
+}
+
+func TestObjectsAreAnew(t *testing.T) {
+	w := web()
+	find[*corev1.Service](t, w).Spec.Ports[0].Port = 1
+	if got := find[*corev1.Service](t, w).Spec.Ports[0].Port; got != 3000 {
+		t.Errorf("a change of one object reached the next: port %d", got)
+	}
+}
+
+func TestFormats(t *testing.T) {
+	for _, tc := range []struct {
+		format components.Format
+		value  string
+		want   string // empty: good
+	}{
+		{components.Hex(4), "00ff00ff", ""},
+		{components.Hex(4), "00ff00", "must be 4 random bytes in hex (openssl rand -hex 4), 8 characters of 0-9 and a-f"},
+		{components.Hex(4), "00ff00fx", "must be 4 random bytes in hex"},
+		{components.Base64(3), "AAAA", ""},
+		{components.Base64(4), "00ff00ff", "is in hex, must be 4 random bytes in base64 (openssl rand -base64 4)"},
+		{components.Base64(3), "AAA", "must be 3 random bytes in base64"},
+		{components.Random(4), "abcd", ""},
+		{components.Random(4), "abc", "must be random text of 4 characters or more"},
+		{components.URI{Scheme: "redis", Host: "h:1", Database: "1"}, "redis://:x@h:1/1", ""},
+		{components.URI{Scheme: "redis", Host: "h:1", Database: "1"}, "rediss://:x@h:1/1", "the scheme must be redis"},
+		{components.URI{Scheme: "redis", Host: "h:1", Database: "1"}, "redis://:x@g:1/2", "the host must be h:1\nthe database must be 1"},
+		{components.URI{Scheme: "redis", Host: "h:1", Database: "1"}, "h:1", "must be a URI redis://USER:PASSWORD@h:1/1"},
+		{components.URI{Scheme: "redis", Host: "h:1"}, "redis://:a%zz@h:1/1", "must be percent-encoded"},
+		{components.URI{Scheme: "mongodb", Host: "h:1"}, "mongodb://u:x@g:1,h:1/db?w=1", ""},
+		{components.DockerConfig{Registry: "r.example.com"}, `{"auths":{"r.example.com":{"auth":"eA=="}}}`, ""},
+		{components.DockerConfig{Registry: "r.example.com"}, `{"auths":{"r.example.com":{"username":"u","password":"x"}}}`, ""},
+		{components.DockerConfig{Registry: "r.example.com"}, `{"auths":{"r.example.com":{"username":"u"}}}`, "has no user or no password"},
+		{components.DockerConfig{Registry: "r.example.com"}, `{"auths":{"other":{}}}`, "has no login for r.example.com"},
+		{components.DockerConfig{Registry: "r.example.com"}, `x`, "must be a Docker config with a login for r.example.com"},
+	} {
+		err := tc.format.Check(tc.value)
+		switch {
+		case tc.want == "" && err != nil:
+			t.Errorf("%s: %q is refused: %v", tc.format, tc.value, err)
+		case tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)):
+			t.Errorf("%s: %q gives %v, want %s", tc.format, tc.value, err, tc.want)
+		}
+	}
+}
+
+// endless is the letter a without end.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 'a'
+	}
+	return len(p), nil
+}
+
+func TestGenerated(t *testing.T) {
+	for _, f := range []components.Format{components.Hex(32), components.Base64(32), components.Random(48), components.Random(41)} {
+		value, err := f.(interface {
+			Generate(io.Reader) (string, error)
+		}).Generate(endless{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Check(value); err != nil {
+			t.Errorf("%s does not take its own value: %v", f, err)
+		}
+	}
+}
+
+func TestOIDCClient(t *testing.T) {
+	c := *login()
+	for _, tc := range []struct{ what, got, want string }{
+		{"issuer", c.Issuer(), "https://auth.example.com/application/o/web/"},
+		{"keys", c.JWKS(), "https://auth.example.com/application/o/web/jwks/"},
+		{"end of session", c.EndSession(), "https://auth.example.com/application/o/web/end-session/"},
+		{"discovery", c.Discovery(), "https://auth.example.com/application/o/web/.well-known/openid-configuration"},
+		{"after sign-out", c.LogoutURI(), "https://www.example.com/"},
+		{"scope", c.Env()["NUXT_OIDC_PROVIDERS_OIDC_SCOPE"], `["openid","profile","email","offline_access"]`},
+		{"module's callback", c.Env()["NUXT_OIDC_PROVIDERS_OIDC_REDIRECT_URI"], "https://www.example.com/auth/oidc/callback"},
+		{"app's callback", c.Env()["NUXT_OIDC_REDIRECT_URI"], "https://www.example.com/auth/callback"},
+		{"prefix", c.Env()["SESSION_REDIS_PREFIX"], "web"},
+		{"lifetime", c.Env()["SESSION_REDIS_TTL"], "1209600"},
+		{"audience", c.SecretEnv()["NUXT_OIDC_PROVIDERS_OIDC_AUDIENCE"].String(), "shop/web-secrets.NUXT_OIDC_CLIENT_ID"},
+		{"limits", c.IdleLimits(), "idle for 1 d at most: cookie 1 d, session store Redis 14 d, refresh token 30 d"},
+		{"notes", strings.Join(c.Notes(), ""), "OIDCClient web: the session store forgets after 14 d, before the refresh token does (idle for 1 d"},
+	} {
+		if !strings.HasPrefix(tc.got, tc.want) || tc.want == "" {
+			t.Errorf("%s: %s, want %s", tc.what, tc.got, tc.want)
+		}
+	}
+	c.Sessions.TTL = 30 * 24 * time.Hour
+	if notes := c.Notes(); notes != nil {
+		t.Errorf("a store that lasts as long as the token is reported: %v", notes)
+	}
+	// Values that follow from the definitions stand inline, not in references.
+	for _, name := range []string{components.KeyRedirectURI, components.KeyAuthURL} {
+		if _, ok := c.SecretEnv()[name]; ok {
+			t.Errorf("%s is read from the Secret, where it can be stale", name)
+		}
+		if !c.Secret().ReadElsewhere(name) {
+			t.Errorf("%s would be reported as an orphan", name)
+		}
+	}
+}

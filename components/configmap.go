@@ -1,0 +1,103 @@
+package components
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// ConfigMap is public configuration. A [WebApp] that reads it carries its
+// checksum, so that a change rolls that app and no other.
+type ConfigMap struct {
+	// Name and Namespace of the ConfigMap.
+	Name, Namespace string
+	// Data by key.
+	Data map[string]string
+	// Pending are further keys, whose values are not known yet.
+	Pending map[string]Pending
+	// Changes are the last words on the object.
+	Changes []Change
+}
+
+// Pending is a value that stands in for one that is not known yet.
+type Pending struct {
+	// Value that is rendered until then. If empty, the key holds an empty
+	// string, which the reader must take for "not there yet".
+	Value string
+	// Until says what must happen, or be looked up, before the value is right.
+	Until string
+}
+
+// Objects implements [Component].
+func (c ConfigMap) Objects() ([]Object, error) {
+	var errs field.ErrorList
+	errs = checkName(errs, field.NewPath("name"), c.Name, validation.IsDNS1123Subdomain)
+	errs = checkNamespace(errs, field.NewPath("namespace"), c.Namespace)
+	for _, k := range sortedKeys(c.Data) {
+		for _, msg := range validation.IsConfigMapKey(k) {
+			errs = append(errs, field.Invalid(field.NewPath("data").Key(k), k, msg))
+		}
+	}
+	for _, k := range sortedKeys(c.Pending) {
+		path := field.NewPath("pending").Key(k)
+		for _, msg := range validation.IsConfigMapKey(k) {
+			errs = append(errs, field.Invalid(path, k, msg))
+		}
+		if _, ok := c.Data[k]; ok {
+			errs = append(errs, field.Duplicate(path, k))
+		}
+		if c.Pending[k].Until == "" {
+			errs = append(errs, field.Required(path.Child("until"), "say what the value waits for"))
+		}
+	}
+	objects := []Object{&corev1.ConfigMap{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
+		ObjectMeta: meta(c.Namespace, c.Name),
+		Data:       c.data(),
+	}}
+	errs = append(errs, change(objects, c.Changes, field.NewPath("changes"))...)
+	return objects, Mistakes("ConfigMap", c.Namespace, c.Name, errs)
+}
+
+// data is what the object holds, known and pending.
+func (c ConfigMap) data() map[string]string {
+	data := maps.Clone(c.Data)
+	if data == nil {
+		data = make(map[string]string, len(c.Pending))
+	}
+	for k, p := range c.Pending {
+		data[k] = p.Value
+	}
+	return data
+}
+
+// checksum changes with the data and with nothing else. Half a SHA-256 is
+// plenty to tell two versions of one ConfigMap apart, and easier to read.
+func (c ConfigMap) checksum() string {
+	text, err := json.Marshal(c.data()) // sorted by key
+	if err != nil {
+		return "" // a map of strings always marshals
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:16])
+}
+
+// PendingValues lists the values that are not known yet, a sentence each.
+func (c ConfigMap) PendingValues() []string {
+	var list []string
+	for _, k := range sortedKeys(c.Pending) {
+		value := c.Pending[k].Value
+		if value == "" {
+			value = "(empty)"
+		}
+		list = append(list, fmt.Sprintf("ConfigMap %s/%s, %s: %s until %s", c.Namespace, c.Name, k, value, c.Pending[k].Until))
+	}
+	return list
+}

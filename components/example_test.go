@@ -1,0 +1,369 @@
+package components_test
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+)
+
+// print writes objects as they are rendered; kinds picks some of them.
+func print(c components.Component, kinds ...string) {
+	objects, err := c.Objects()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, o := range objects {
+		for _, kind := range kinds {
+			if o.GetObjectKind().GroupVersionKind().Kind != kind {
+				continue
+			}
+			text, err := render.YAML(o)
+			if err != nil {
+				fmt.Println(err)
+			}
+			fmt.Print("---\n" + string(text))
+		}
+	}
+}
+
+func ExampleWebApp() {
+	api := components.WebApp{Name: "api", Namespace: "shop", Image: "registry.example.com/api:v1", Port: 3001}
+	print(components.WebApp{
+		Name:      "web",
+		Namespace: "shop",
+		Image:     "registry.example.com/web:v1",
+		Port:      3000,
+		Replicas:  2,
+		Env:       map[string]string{"API_URL": api.URL()},
+		Probes:    components.Probes{Startup: "/live", Readiness: "/ready", Liveness: "/live"},
+	}, "Deployment", "Service")
+	// Output:
+	// ---
+	// apiVersion: apps/v1
+	// kind: Deployment
+	// metadata:
+	//   labels:
+	//     app.kubernetes.io/managed-by: fleet
+	//     app.kubernetes.io/name: web
+	//   name: web
+	//   namespace: shop
+	// spec:
+	//   replicas: 2
+	//   revisionHistoryLimit: 5
+	//   selector:
+	//     matchLabels:
+	//       app.kubernetes.io/name: web
+	//   strategy:
+	//     rollingUpdate:
+	//       maxSurge: 1
+	//       maxUnavailable: 0
+	//     type: RollingUpdate
+	//   template:
+	//     metadata:
+	//       labels:
+	//         app.kubernetes.io/managed-by: fleet
+	//         app.kubernetes.io/name: web
+	//     spec:
+	//       automountServiceAccountToken: false
+	//       containers:
+	//       - env:
+	//         - name: API_URL
+	//           value: http://api.shop:3001
+	//         - name: PORT
+	//           value: "3000"
+	//         image: registry.example.com/web:v1
+	//         lifecycle:
+	//           preStop:
+	//             sleep:
+	//               seconds: 5
+	//         livenessProbe:
+	//           failureThreshold: 6
+	//           httpGet:
+	//             path: /live
+	//             port: http
+	//           periodSeconds: 10
+	//           timeoutSeconds: 3
+	//         name: web
+	//         ports:
+	//         - containerPort: 3000
+	//           name: http
+	//           protocol: TCP
+	//         readinessProbe:
+	//           failureThreshold: 3
+	//           httpGet:
+	//             path: /ready
+	//             port: http
+	//           periodSeconds: 5
+	//           timeoutSeconds: 3
+	//         resources:
+	//           limits:
+	//             memory: 512Mi
+	//           requests:
+	//             cpu: 50m
+	//             memory: 128Mi
+	//         securityContext:
+	//           allowPrivilegeEscalation: false
+	//           capabilities:
+	//             drop:
+	//             - ALL
+	//           readOnlyRootFilesystem: true
+	//         startupProbe:
+	//           failureThreshold: 60
+	//           httpGet:
+	//             path: /live
+	//             port: http
+	//           periodSeconds: 2
+	//           timeoutSeconds: 3
+	//         volumeMounts:
+	//         - mountPath: /tmp
+	//           name: tmp
+	//       enableServiceLinks: false
+	//       securityContext:
+	//         fsGroup: 1000
+	//         runAsGroup: 1000
+	//         runAsNonRoot: true
+	//         runAsUser: 1000
+	//         seccompProfile:
+	//           type: RuntimeDefault
+	//       serviceAccountName: web
+	//       terminationGracePeriodSeconds: 45
+	//       topologySpreadConstraints:
+	//       - labelSelector:
+	//           matchLabels:
+	//             app.kubernetes.io/name: web
+	//         maxSkew: 1
+	//         topologyKey: kubernetes.io/hostname
+	//         whenUnsatisfiable: ScheduleAnyway
+	//       volumes:
+	//       - emptyDir: {}
+	//         name: tmp
+	// ---
+	// apiVersion: v1
+	// kind: Service
+	// metadata:
+	//   labels:
+	//     app.kubernetes.io/managed-by: fleet
+	//     app.kubernetes.io/name: web
+	//   name: web
+	//   namespace: shop
+	// spec:
+	//   ports:
+	//   - name: http
+	//     port: 3000
+	//     protocol: TCP
+	//     targetPort: http
+	//   selector:
+	//     app.kubernetes.io/name: web
+}
+
+func ExampleTLSIngress() {
+	print(components.TLSIngress{
+		Host:     "www.example.com",
+		Backend:  components.WebApp{Name: "web", Namespace: "shop", Port: 3000},
+		Issuer:   "letsencrypt-prod",
+		Redirect: components.MiddlewareRef{Namespace: "shop", Name: "redirect-https"},
+	}, "Ingress")
+	// Output:
+	// ---
+	// apiVersion: networking.k8s.io/v1
+	// kind: Ingress
+	// metadata:
+	//   annotations:
+	//     cert-manager.io/cluster-issuer: letsencrypt-prod
+	//     traefik.ingress.kubernetes.io/router.entrypoints: web,websecure
+	//     traefik.ingress.kubernetes.io/router.middlewares: shop-redirect-https@kubernetescrd
+	//   labels:
+	//     app.kubernetes.io/managed-by: fleet
+	//     app.kubernetes.io/name: web
+	//   name: web
+	//   namespace: shop
+	// spec:
+	//   ingressClassName: traefik
+	//   rules:
+	//   - host: www.example.com
+	//     http:
+	//       paths:
+	//       - backend:
+	//           service:
+	//             name: web
+	//             port:
+	//               name: http
+	//         path: /
+	//         pathType: Prefix
+	//   tls:
+	//   - hosts:
+	//     - www.example.com
+	//     secretName: web-tls
+}
+
+func ExampleOIDCClient() {
+	login := components.OIDCClient{
+		Name:      "web",
+		Namespace: "shop",
+		Host:      "www.example.com",
+		Authentik: "auth.example.com",
+		Sessions:  &components.RedisSessions{Address: "redis.data.svc.cluster.local:6379", Database: 1, Prefix: "web"},
+	}
+	fmt.Println(login.Issuer())
+	fmt.Println(login.RedirectURIs())
+	fmt.Println(login.IdleLimits())
+	for _, k := range login.Secret().Keys {
+		fmt.Println(k.Name)
+	}
+	// Output:
+	// https://auth.example.com/application/o/web/
+	// [https://www.example.com/auth/oidc/callback https://www.example.com/auth/callback]
+	// idle for 1 d at most: cookie 1 d, session store Redis 14 d, refresh token 30 d
+	// NUXT_OIDC_CLIENT_ID
+	// NUXT_OIDC_CLIENT_SECRET
+	// NUXT_OIDC_REDIRECT_URI
+	// NUXT_OIDC_SESSION_SECRET
+	// NUXT_OIDC_AUTH_SESSION_SECRET
+	// NUXT_OIDC_TOKEN_KEY
+	// NUXT_PUBLIC_AUTH_URL
+	// SESSION_REDIS_URL
+}
+
+func ExampleConfigMap() {
+	print(components.ConfigMap{
+		Name: "web-config", Namespace: "shop",
+		Data: map[string]string{"MOTD": "first line\nsecond line\n", "VERBOSE": "no"},
+	}, "ConfigMap")
+	// Output:
+	// ---
+	// apiVersion: v1
+	// data:
+	//   MOTD: |
+	//     first line
+	//     second line
+	//   VERBOSE: "no"
+	// kind: ConfigMap
+	// metadata:
+	//   labels:
+	//     app.kubernetes.io/managed-by: fleet
+	//     app.kubernetes.io/name: web-config
+	//   name: web-config
+	//   namespace: shop
+}
+
+func ExampleNamespace() {
+	print(components.Namespace{Name: "shop"}, "Namespace")
+	// Output:
+	// ---
+	// apiVersion: v1
+	// kind: Namespace
+	// metadata:
+	//   labels:
+	//     app.kubernetes.io/managed-by: fleet
+	//     app.kubernetes.io/name: shop
+	//     pod-security.kubernetes.io/audit: restricted
+	//     pod-security.kubernetes.io/enforce: restricted
+	//     pod-security.kubernetes.io/warn: restricted
+	//   name: shop
+}
+
+func ExampleDeployer() {
+	print(components.Deployer{
+		Name: "deployer", Namespace: "shop",
+		Applies: []components.Component{components.ConfigMap{Name: "c", Namespace: "shop"}},
+	}, "Role", "Secret")
+	// Output:
+	// ---
+	// apiVersion: rbac.authorization.k8s.io/v1
+	// kind: Role
+	// metadata:
+	//   labels:
+	//     app.kubernetes.io/managed-by: fleet
+	//     app.kubernetes.io/name: deployer
+	//   name: deployer
+	//   namespace: shop
+	// rules:
+	// - apiGroups:
+	//   - ""
+	//   resources:
+	//   - configmaps
+	//   verbs:
+	//   - get
+	//   - list
+	//   - watch
+	//   - create
+	//   - patch
+	// - apiGroups:
+	//   - ""
+	//   resources:
+	//   - pods
+	//   - events
+	//   verbs:
+	//   - get
+	//   - list
+	//   - watch
+	// - apiGroups:
+	//   - apps
+	//   resources:
+	//   - replicasets
+	//   verbs:
+	//   - get
+	//   - list
+	//   - watch
+	// ---
+	// apiVersion: v1
+	// kind: Secret
+	// metadata:
+	//   annotations:
+	//     kubernetes.io/service-account.name: deployer
+	//   labels:
+	//     app.kubernetes.io/managed-by: fleet
+	//     app.kubernetes.io/name: deployer-token
+	//   name: deployer-token
+	//   namespace: shop
+	// type: kubernetes.io/service-account-token
+}
+
+func ExampleSecret() {
+	secret := components.Secret{
+		Name: "web-secrets", Namespace: "shop",
+		Keys: []components.SecretKey{{Name: "TOKEN", Purpose: "Signs in at the API", Format: components.Hex(32)}},
+	}
+	_, err := components.WebApp{
+		Name: "web", Namespace: "shop", Image: "registry.example.com/web:v1", Port: 3000,
+		SecretEnv: map[string]components.KeyRef{
+			"API_TOKEN": secret.Key("TOKEN"),
+			"API_USER":  secret.Key("USER"),
+		},
+	}.Objects()
+	fmt.Println(err)
+	// Output:
+	// WebApp shop/web: secretEnv[API_USER]: Invalid value: "shop/web-secrets.USER": the contract of Secret web-secrets has no key "USER": add it there, or use one of TOKEN
+}
+
+func ExampleEdit() {
+	print(components.WebApp{
+		Name: "web", Namespace: "shop", Image: "registry.example.com/web:v1", Port: 3000,
+		Changes: []components.Change{components.Edit(func(s *corev1.Service) {
+			s.Spec.SessionAffinity = corev1.ServiceAffinityClientIP
+		})},
+	}, "Service")
+	// Output:
+	// ---
+	// apiVersion: v1
+	// kind: Service
+	// metadata:
+	//   labels:
+	//     app.kubernetes.io/managed-by: fleet
+	//     app.kubernetes.io/name: web
+	//   name: web
+	//   namespace: shop
+	// spec:
+	//   ports:
+	//   - name: http
+	//     port: 3000
+	//     protocol: TCP
+	//     targetPort: http
+	//   selector:
+	//     app.kubernetes.io/name: web
+	//   sessionAffinity: ClientIP
+}

@@ -1,0 +1,119 @@
+package components
+
+import (
+	"strings"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// TLSIngress gives an app its public address: one host on both entry points
+// of Traefik, HTTP answered by the redirect, HTTPS with a certificate that
+// cert-manager keeps.
+//
+// The redirect belongs to this router alone. cert-manager's HTTP-01 solver
+// has a router of its own whose rule is longer, and Traefik prefers the
+// longer rule, so a challenge is answered and never redirected, as long as
+// no priority is set by hand (Traefik documentation, "Routers: priority").
+type TLSIngress struct {
+	// Host is the public name.
+	Host string
+	// Backend is the app that answers. The object takes its name and namespace.
+	Backend WebApp
+	// Issuer is the ClusterIssuer of cert-manager.
+	Issuer string
+	// Redirect is the middleware that sends HTTP to HTTPS.
+	Redirect MiddlewareRef
+	// Middlewares come after the redirect, in this order.
+	Middlewares []MiddlewareRef
+	// Class of the Ingress. If empty, traefik.
+	Class string
+	// SecretName of the certificate. If empty, the name of the backend with
+	// -tls. The Certificate takes the same name, so no two may share it.
+	SecretName string
+	// Changes are the last words on the object.
+	Changes []Change
+}
+
+// MiddlewareRef names a middleware of Traefik that an Ingress uses. It is
+// made by the middleware itself: see the package traefik.
+type MiddlewareRef struct{ Namespace, Name string }
+
+// String is the form in which Traefik's Ingress provider takes it.
+func (m MiddlewareRef) String() string { return m.Namespace + "-" + m.Name + "@kubernetescrd" }
+
+// The annotations that an Ingress gets.
+const (
+	annotationIssuer      = "cert-manager.io/cluster-issuer"
+	annotationEntrypoints = "traefik.ingress.kubernetes.io/router.entrypoints"
+	annotationMiddlewares = "traefik.ingress.kubernetes.io/router.middlewares"
+)
+
+// Objects implements [Component].
+func (t TLSIngress) Objects() ([]Object, error) {
+	web := t.Backend
+	class, secret := t.Class, t.SecretName
+	if class == "" {
+		class = "traefik"
+	}
+	if secret == "" {
+		secret = web.Name + "-tls"
+	}
+
+	var errs field.ErrorList
+	errs = checkHost(errs, field.NewPath("host"), t.Host)
+	if web.Name == "" || web.Port == 0 {
+		errs = append(errs, field.Required(field.NewPath("backend"), "give the WebApp that answers, with its name and port"))
+	}
+	if t.Issuer == "" {
+		errs = append(errs, field.Required(field.NewPath("issuer"), "name the ClusterIssuer, such as letsencrypt-prod"))
+	}
+	errs = checkName(errs, field.NewPath("secretName"), secret, validation.IsDNS1123Subdomain)
+	chain := []string{t.Redirect.String()}
+	if t.Redirect.Name == "" {
+		errs = append(errs, field.Required(field.NewPath("redirect"), "give the redirect middleware: without it the app answers in plain HTTP"))
+	}
+	for i, m := range t.Middlewares {
+		if m.Name == "" {
+			errs = append(errs, field.Required(field.NewPath("middlewares").Index(i), "take the reference from the middleware's own Ref method"))
+		}
+		chain = append(chain, m.String())
+	}
+	if login := web.Login; login != nil && login.Host != t.Host {
+		errs = append(errs, field.Invalid(field.NewPath("host"), t.Host,
+			"the sign-in of "+web.Name+" sends browsers back to "+login.Host+": the OIDCClient and the TLSIngress must have one host"))
+	}
+
+	objects := []Object{&networkingv1.Ingress{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "networking.k8s.io/v1", Kind: "Ingress"},
+		ObjectMeta: meta(web.Namespace, web.Name),
+		Spec: networkingv1.IngressSpec{
+			IngressClassName: &class,
+			TLS:              []networkingv1.IngressTLS{{Hosts: []string{t.Host}, SecretName: secret}},
+			Rules: []networkingv1.IngressRule{{
+				Host: t.Host,
+				IngressRuleValue: networkingv1.IngressRuleValue{HTTP: &networkingv1.HTTPIngressRuleValue{
+					Paths: []networkingv1.HTTPIngressPath{{
+						Path:     "/",
+						PathType: new(networkingv1.PathTypePrefix),
+						Backend: networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{
+							Name: web.Name,
+							Port: networkingv1.ServiceBackendPort{Name: portName},
+						}},
+					}},
+				}},
+			}},
+		},
+	}}
+	objects[0].SetAnnotations(map[string]string{
+		annotationIssuer: t.Issuer,
+		// Both: router.tls would make the router TLS-only, and port 80 a 404
+		// (traefik issue 8444). On k3s, websecure has TLS by itself.
+		annotationEntrypoints: "web,websecure",
+		annotationMiddlewares: strings.Join(chain, ","),
+	})
+	errs = append(errs, change(objects, t.Changes, field.NewPath("changes"))...)
+	return objects, Mistakes("TLSIngress", web.Namespace, web.Name, errs)
+}

@@ -1,0 +1,43 @@
+package components
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// Namespace is a namespace with its Pod Security level.
+type Namespace struct {
+	// Name of the namespace.
+	Name string
+	// PodSecurity is the level that is enforced, and warned of and audited
+	// too: restricted, baseline or privileged (Kubernetes documentation, "Pod
+	// Security Standards"). If empty, restricted.
+	PodSecurity string
+	// Changes are the last words on the object.
+	Changes []Change
+}
+
+// Objects implements [Component].
+func (n Namespace) Objects() ([]Object, error) {
+	errs := checkName(nil, field.NewPath("name"), n.Name, validation.IsDNS1123Label)
+	level := n.PodSecurity
+	switch level {
+	case "":
+		level = "restricted"
+	case "restricted", "baseline", "privileged":
+	default:
+		errs = append(errs, field.NotSupported(field.NewPath("podSecurity"), level, []string{"restricted", "baseline", "privileged"}))
+	}
+	ns := &corev1.Namespace{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"},
+		ObjectMeta: meta("", n.Name),
+	}
+	for _, mode := range []string{"enforce", "warn", "audit"} {
+		ns.Labels["pod-security.kubernetes.io/"+mode] = level
+	}
+	objects := []Object{ns}
+	errs = append(errs, change(objects, n.Changes, field.NewPath("changes"))...)
+	return objects, Mistakes("Namespace", "", n.Name, errs)
+}

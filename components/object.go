@@ -1,0 +1,192 @@
+package components
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// Object is a Kubernetes API object: a pointer to a typed struct such as
+// *appsv1.Deployment, with its TypeMeta filled in.
+type Object = interface {
+	metav1.Object
+	runtime.Object
+}
+
+// Component knows its objects. Besides Objects, a component may have
+//
+//	Claims() []string   // what it uses alone; two equal claims in one tree are refused
+//	Notes() []string    // what its operator should know, and no error
+//	PendingValues() []string // values that are not known yet, and what they wait for
+//	ReadElsewhere() bool     // its ConfigMaps are read by what is not rendered with it
+type Component interface {
+	// Objects makes the objects anew: the caller owns them. The error holds
+	// all mistakes.
+	Objects() ([]Object, error)
+}
+
+// Plain makes a component of objects that are typed out in full, for what no
+// constructor covers.
+func Plain(objects ...Object) Component { return plain(objects) }
+
+type plain []Object
+
+func (p plain) Objects() ([]Object, error) {
+	out := make([]Object, len(p))
+	for i, o := range p {
+		if o.GetObjectKind().GroupVersionKind().Empty() {
+			return nil, fmt.Errorf("%T %s: apiVersion and kind are empty: set TypeMeta", o, o.GetName())
+		}
+		out[i] = o.DeepCopyObject().(Object)
+	}
+	return out, nil
+}
+
+// Change is the last word on the objects of a component; see [Edit].
+type Change func([]Object) error
+
+// Edit makes a Change of a function on one kind of object, the typed form of
+// a kustomize patch. It is an error when the component has no object of that
+// kind, and when the edit leaves every one of them as it was: a patch that
+// changes nothing is a patch that somebody believes in.
+//
+//	Changes: []components.Change{components.Edit(func(d *appsv1.Deployment) {
+//		d.Spec.Template.Spec.PriorityClassName = "apps"
+//	})},
+func Edit[T Object](edit func(T)) Change {
+	return func(objects []Object) error {
+		found, changed := false, false
+		for _, o := range objects {
+			typed, ok := o.(T)
+			if !ok {
+				continue
+			}
+			found = true
+			before := typed.DeepCopyObject()
+			edit(typed)
+			changed = changed || !reflect.DeepEqual(before, runtime.Object(typed))
+		}
+		var none T
+		switch {
+		case !found:
+			kinds := make([]string, len(objects))
+			for i, o := range objects {
+				kinds[i] = fmt.Sprintf("%T", o)
+			}
+			return fmt.Errorf("there is no %T to change: the objects are %s", none, strings.Join(kinds, ", "))
+		case !changed:
+			return fmt.Errorf("the edit leaves every %T as it was: remove it", none)
+		}
+		return nil
+	}
+}
+
+// change applies the last words; each mistake carries its place.
+func change(objects []Object, changes []Change, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for i, c := range changes {
+		if err := c(objects); err != nil {
+			errs = append(errs, field.Invalid(path.Index(i), field.OmitValueType{}, err.Error()))
+		}
+	}
+	return errs
+}
+
+// Mistakes makes one error of the mistakes of a component, each with its kind
+// and name before the field. It is nil where there are none.
+func Mistakes(kind, namespace, name string, errs field.ErrorList) error {
+	if len(errs) == 0 {
+		return nil
+	}
+	if name == "" {
+		name = "(no name)"
+	}
+	if namespace != "" {
+		name = namespace + "/" + name
+	}
+	all := make([]error, len(errs))
+	for i, e := range errs {
+		all[i] = fmt.Errorf("%s %s: %w", kind, name, e)
+	}
+	return errors.Join(all...)
+}
+
+// The label keys that every object carries, from the Kubernetes documentation,
+// "Recommended Labels". Only the name is ever selected on: selectors cannot
+// change after the fact, so nothing that a release changes may stand in them.
+const (
+	labelName      = "app.kubernetes.io/name"
+	labelManagedBy = "app.kubernetes.io/managed-by"
+)
+
+// managedBy is the value of the managed-by label.
+const managedBy = "fleet"
+
+// Labels are the labels that every object of a component carries.
+func Labels(name string) map[string]string {
+	return map[string]string{labelName: name, labelManagedBy: managedBy}
+}
+
+func selector(name string) map[string]string {
+	return map[string]string{labelName: name}
+}
+
+func meta(namespace, name string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: Labels(name)}
+}
+
+// The validators below append what apimachinery says of a value.
+
+func checkName(errs field.ErrorList, path *field.Path, value string, rule func(string) []string) field.ErrorList {
+	if value == "" {
+		return append(errs, field.Required(path, "give it a name"))
+	}
+	for _, msg := range rule(value) {
+		errs = append(errs, field.Invalid(path, value, msg))
+	}
+	return errs
+}
+
+func checkNamespace(errs field.ErrorList, path *field.Path, value string) field.ErrorList {
+	if value == "" {
+		return append(errs, field.Required(path, "say the namespace"))
+	}
+	return checkName(errs, path, value, validation.IsDNS1123Label)
+}
+
+func checkHost(errs field.ErrorList, path *field.Path, value string) field.ErrorList {
+	if value == "" {
+		return append(errs, field.Required(path, "give a public host name such as app.example.com"))
+	}
+	msgs := validation.IsDNS1123Subdomain(value)
+	if len(msgs) == 0 && !strings.Contains(value, ".") {
+		msgs = []string{"a public host name has a domain, such as app.example.com"}
+	}
+	for _, msg := range msgs {
+		errs = append(errs, field.Invalid(path, value, msg))
+	}
+	return errs
+}
+
+func checkPort(errs field.ErrorList, path *field.Path, value int32) field.ErrorList {
+	for _, msg := range validation.IsValidPortNum(int(value)) {
+		errs = append(errs, field.Invalid(path, value, msg))
+	}
+	return errs
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

@@ -1,0 +1,510 @@
+package components
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// WebApp is a web application that runs as a few equal pods: ServiceAccount,
+// Deployment, Service, PodDisruptionBudget, and where asked for
+// HorizontalPodAutoscaler and NetworkPolicy. All are named after the app.
+//
+// A release has no dip: a new pod is ready before an old one leaves, and the
+// one that leaves first waits until no proxy sends to it any more.
+type WebApp struct {
+	// Name of the app and of all its objects; a DNS label, since the Service has it.
+	Name string
+	// Namespace of the objects.
+	Namespace string
+	// Image with tag or digest.
+	Image string
+	// PullSecret is the Secret with the registry's credential. If nil, the
+	// registry is public.
+	PullSecret *Secret
+	// Port on which the app listens, and its Service too. The app is told in
+	// the variable PORT.
+	Port int32
+	// Replicas stand in the manifest always, so that a release undoes a
+	// scaling by hand on purpose, never by chance. If zero, 1. Not together
+	// with Autoscale.
+	Replicas int32
+	// Autoscale lets the number of pods follow the load. If nil, it is Replicas.
+	Autoscale *Autoscale
+	// Env is variables whose values stand in the manifest.
+	Env map[string]string
+	// SecretEnv is variables whose values come from Secrets of the namespace.
+	SecretEnv map[string]KeyRef
+	// Config is read whole, each key a variable. If nil, there is none.
+	Config *ConfigMap
+	// Login signs users in. If nil, the app has no sessions.
+	Login *OIDCClient
+	// Probes of the app.
+	Probes Probes
+	// Resources of a pod. If zero, requests of 50m CPU and 128Mi memory, and
+	// a limit of 512Mi memory.
+	Resources corev1.ResourceRequirements
+	// Drain is how long the app takes to finish its requests after SIGTERM.
+	// If zero, 30 seconds, the limit of Nitro.
+	Drain time.Duration
+	// RunAsUser is the numeric user. If zero, 1000, the user of Node's images.
+	RunAsUser int64
+	// Network says who may reach the app and whom it may reach. If nil, there
+	// is no NetworkPolicy.
+	Network *Network
+	// Changes are the last words on the objects.
+	Changes []Change
+}
+
+// Probes are paths on the app's port. An empty path means that a TCP
+// connection is enough.
+type Probes struct {
+	// Startup holds the other two off until it first succeeds; the app has
+	// two minutes for that.
+	Startup string
+	// Readiness may look at what the app cannot do without.
+	Readiness string
+	// Liveness must look at no dependency: a failure restarts the pod.
+	Liveness string
+}
+
+// Autoscale follows the load by CPU.
+type Autoscale struct {
+	// Min and Max number of pods. Min is at least 1.
+	Min, Max int32
+	// CPU is the use to aim at, in percent of the request. If zero, 80.
+	CPU int32
+}
+
+// Network is who talks to whom. DNS may always be asked.
+type Network struct {
+	// From are the peers that may reach the app on its port.
+	From []Peer
+	// To are the peers that the app may reach.
+	To []Peer
+}
+
+// Peer is the other side of a connection: pods, or addresses.
+type Peer struct {
+	// Namespace of the pods. If empty, that of the app.
+	Namespace string
+	// Pods by their labels. If empty, all pods of the namespace.
+	Pods map[string]string
+	// CIDR is addresses instead of pods.
+	CIDR string
+	// Ports of the peer that the app may reach, TCP. If empty, every port. A
+	// peer in From reaches the app's own port and no other.
+	Ports []int32
+}
+
+// portName of every app's port, for Service, Ingress and probes.
+const portName = "http"
+
+const (
+	// preStop is how long a pod goes on serving after it was taken out of its
+	// Service: endpoints and proxies need a moment to follow.
+	preStop = 5 * time.Second
+	// margin between the drain and the kill.
+	margin = 10 * time.Second
+)
+
+// URL is the app's address inside the cluster.
+func (w WebApp) URL() string {
+	return fmt.Sprintf("http://%s.%s:%d", w.Name, w.Namespace, w.Port)
+}
+
+// Peer is the app's pods, for the Network of another app.
+func (w WebApp) Peer() Peer {
+	return Peer{Namespace: w.Namespace, Pods: selector(w.Name), Ports: []int32{w.Port}}
+}
+
+// Claims implements the optional part of [Component].
+func (w WebApp) Claims() []string {
+	if w.Login == nil {
+		return nil
+	}
+	return w.Login.Claims()
+}
+
+// Notes implements the optional part of [Component].
+func (w WebApp) Notes() []string {
+	if w.Login == nil {
+		return nil
+	}
+	return w.Login.Notes()
+}
+
+// Objects implements [Component].
+func (w WebApp) Objects() ([]Object, error) {
+	errs := w.validate()
+	objects := []Object{w.serviceAccount(), w.deployment(), w.service(), w.disruptionBudget()}
+	if w.Autoscale != nil {
+		objects = append(objects, w.autoscaler())
+	}
+	if w.Network != nil {
+		objects = append(objects, w.networkPolicy())
+	}
+	errs = append(errs, change(objects, w.Changes, field.NewPath("changes"))...)
+	// After the changes: no last word gets round this one.
+	errs = append(errs, w.checkSessions(objects)...)
+	return objects, Mistakes("WebApp", w.Namespace, w.Name, errs)
+}
+
+func (w WebApp) validate() field.ErrorList {
+	var errs field.ErrorList
+	errs = checkName(errs, field.NewPath("name"), w.Name, validation.IsDNS1035Label)
+	errs = checkNamespace(errs, field.NewPath("namespace"), w.Namespace)
+	if w.Image == "" {
+		errs = append(errs, field.Required(field.NewPath("image"), "give the image with its tag or digest"))
+	} else if strings.ContainsAny(w.Image, " \t\n") {
+		errs = append(errs, field.Invalid(field.NewPath("image"), w.Image, "must have no white space"))
+	}
+	errs = checkPort(errs, field.NewPath("port"), w.Port)
+	if w.Replicas < 0 {
+		errs = append(errs, field.Invalid(field.NewPath("replicas"), w.Replicas, "must not be negative"))
+	}
+	if a := w.Autoscale; a != nil {
+		path := field.NewPath("autoscale")
+		if w.Replicas != 0 {
+			errs = append(errs, field.Forbidden(field.NewPath("replicas"), "the autoscaler decides: leave one of the two out"))
+		}
+		if a.Min < 1 {
+			errs = append(errs, field.Invalid(path.Child("min"), a.Min, "must be 1 or more"))
+		}
+		if a.Max < a.Min {
+			errs = append(errs, field.Invalid(path.Child("max"), a.Max, fmt.Sprintf("must be min (%d) or more", a.Min)))
+		}
+		if a.CPU < 0 {
+			errs = append(errs, field.Invalid(path.Child("cpu"), a.CPU, "must not be negative"))
+		}
+	}
+	if w.Drain < 0 {
+		errs = append(errs, field.Invalid(field.NewPath("drain"), w.Drain.String(), "must not be negative"))
+	}
+	if w.RunAsUser < 0 {
+		errs = append(errs, field.Invalid(field.NewPath("runAsUser"), w.RunAsUser, "must not be negative"))
+	}
+	for _, p := range []struct{ name, path string }{
+		{"startup", w.Probes.Startup}, {"readiness", w.Probes.Readiness}, {"liveness", w.Probes.Liveness},
+	} {
+		if p.path != "" && !strings.HasPrefix(p.path, "/") {
+			errs = append(errs, field.Invalid(field.NewPath("probes", p.name), p.path, "must be a path that starts with /"))
+		}
+	}
+	if w.Login != nil {
+		errs = append(errs, w.Login.validate(field.NewPath("login"))...)
+		if w.Login.Namespace != w.Namespace {
+			errs = append(errs, field.Invalid(field.NewPath("login", "namespace"), w.Login.Namespace, "must be the app's, "+w.Namespace+": a pod reads only the Secrets of its own namespace"))
+		}
+	}
+	if w.Config != nil && w.Config.Namespace != w.Namespace {
+		errs = append(errs, field.Invalid(field.NewPath("config", "namespace"), w.Config.Namespace, "must be the app's, "+w.Namespace))
+	}
+	if w.PullSecret != nil && w.PullSecret.Namespace != w.Namespace {
+		errs = append(errs, field.Invalid(field.NewPath("pullSecret", "namespace"), w.PullSecret.Namespace, "must be the app's, "+w.Namespace))
+	}
+	if w.Network != nil {
+		errs = append(errs, validatePeers(field.NewPath("network", "from"), w.Network.From)...)
+		errs = append(errs, validatePeers(field.NewPath("network", "to"), w.Network.To)...)
+	}
+	return append(errs, w.validateEnv()...)
+}
+
+// validateEnv sees to it that each variable is stated once and well.
+func (w WebApp) validateEnv() field.ErrorList {
+	var errs field.ErrorList
+	from := make(map[string]string) // variable → where it was stated first
+	from["PORT"] = "port"
+	state := func(path *field.Path, name, where string) {
+		for _, msg := range validation.IsEnvVarName(name) {
+			errs = append(errs, field.Invalid(path.Key(name), name, msg))
+		}
+		if first, ok := from[name]; ok {
+			errs = append(errs, field.Invalid(path.Key(name), name, "is set by "+first+" too: state it once"))
+			return
+		}
+		from[name] = where
+	}
+	if w.Login != nil {
+		for _, name := range sortedKeys(w.Login.Env()) {
+			state(field.NewPath("login"), name, "login")
+		}
+		for _, name := range sortedKeys(w.Login.SecretEnv()) {
+			state(field.NewPath("login"), name, "login")
+		}
+	}
+	for _, name := range sortedKeys(w.Env) {
+		path := field.NewPath("env")
+		state(path, name, "env")
+		if strings.Contains(w.Env[name], "$(") {
+			errs = append(errs, field.Invalid(path.Key(name), w.Env[name], "contains $(, which Kubernetes would expand: write $$("))
+		}
+	}
+	for _, name := range sortedKeys(w.SecretEnv) {
+		path, ref := field.NewPath("secretEnv"), w.SecretEnv[name]
+		state(path, name, "secretEnv")
+		switch {
+		case ref.err != "":
+			errs = append(errs, field.Invalid(path.Key(name), ref.String(), ref.err))
+		case ref.Secret == "" || ref.Key == "":
+			errs = append(errs, field.Required(path.Key(name), "take the reference from the Key method of the Secret's contract"))
+		case ref.Namespace != w.Namespace:
+			errs = append(errs, field.Invalid(path.Key(name), ref.String(), "is in another namespace: a pod reads only the Secrets of "+w.Namespace))
+		}
+	}
+	if w.Config != nil {
+		for _, name := range sortedKeys(w.Config.data()) {
+			state(field.NewPath("config"), name, "config")
+		}
+	}
+	return errs
+}
+
+func validatePeers(path *field.Path, peers []Peer) field.ErrorList {
+	var errs field.ErrorList
+	for i, p := range peers {
+		if p.CIDR != "" {
+			errs = append(errs, validation.IsValidCIDR(path.Index(i).Child("cidr"), p.CIDR)...)
+			if p.Namespace != "" || len(p.Pods) > 0 {
+				errs = append(errs, field.Forbidden(path.Index(i).Child("cidr"), "a peer is either pods or addresses: use two peers"))
+			}
+		}
+		for j, port := range p.Ports {
+			errs = checkPort(errs, path.Index(i).Child("ports").Index(j), port)
+		}
+	}
+	return errs
+}
+
+// checkSessions refuses more than one pod on sessions that only one pod
+// knows: about half of all calls would fail.
+func (w WebApp) checkSessions(objects []Object) field.ErrorList {
+	if w.Login == nil || w.Login.Sessions != nil {
+		return nil
+	}
+	const why = "sessions are in the memory of one pod, and every other pod would refuse them: keep one pod, or give login.sessions a Redis"
+	var errs field.ErrorList
+	for _, o := range objects {
+		switch o := o.(type) {
+		case *appsv1.Deployment:
+			if n := o.Spec.Replicas; n != nil && *n > 1 {
+				errs = append(errs, field.Invalid(field.NewPath("replicas"), *n, why))
+			}
+		case *autoscalingv2.HorizontalPodAutoscaler:
+			if n := o.Spec.MaxReplicas; n > 1 {
+				errs = append(errs, field.Invalid(field.NewPath("autoscale", "max"), n, why))
+			}
+		}
+	}
+	return errs
+}
+
+func (w WebApp) serviceAccount() Object {
+	return &corev1.ServiceAccount{
+		TypeMeta:                     metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"},
+		ObjectMeta:                   meta(w.Namespace, w.Name),
+		AutomountServiceAccountToken: new(false),
+	}
+}
+
+func (w WebApp) deployment() Object {
+	d := &appsv1.Deployment{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"},
+		ObjectMeta: meta(w.Namespace, w.Name),
+		Spec: appsv1.DeploymentSpec{
+			Selector: &metav1.LabelSelector{MatchLabels: selector(w.Name)},
+			Strategy: appsv1.DeploymentStrategy{
+				Type: appsv1.RollingUpdateDeploymentStrategyType,
+				RollingUpdate: &appsv1.RollingUpdateDeployment{
+					MaxUnavailable: new(intstr.FromInt32(0)),
+					MaxSurge:       new(intstr.FromInt32(1)),
+				},
+			},
+			RevisionHistoryLimit: new(int32(5)),
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: Labels(w.Name)},
+				Spec:       w.podSpec(),
+			},
+		},
+	}
+	if w.Autoscale == nil {
+		d.Spec.Replicas = new(max(w.Replicas, 1))
+		if w.Replicas < 0 {
+			d.Spec.Replicas = new(w.Replicas)
+		}
+	}
+	if w.Config != nil {
+		d.Spec.Template.Annotations = map[string]string{"checksum/config": w.Config.checksum()}
+	}
+	return d
+}
+
+func (w WebApp) podSpec() corev1.PodSpec {
+	user, drain := w.RunAsUser, w.Drain
+	if user == 0 {
+		user = 1000
+	}
+	if drain == 0 {
+		drain = 30 * time.Second
+	}
+	spec := corev1.PodSpec{
+		ServiceAccountName:           w.Name,
+		AutomountServiceAccountToken: new(false),
+		// Otherwise a Service named portal injects PORTAL_PORT and others.
+		EnableServiceLinks:            new(false),
+		TerminationGracePeriodSeconds: new(int64(math.Ceil((preStop + drain + margin).Seconds()))),
+		SecurityContext: &corev1.PodSecurityContext{
+			RunAsNonRoot:   new(true),
+			RunAsUser:      &user,
+			RunAsGroup:     &user,
+			FSGroup:        &user,
+			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+		},
+		TopologySpreadConstraints: []corev1.TopologySpreadConstraint{{
+			MaxSkew:           1,
+			TopologyKey:       corev1.LabelHostname,
+			WhenUnsatisfiable: corev1.ScheduleAnyway,
+			LabelSelector:     &metav1.LabelSelector{MatchLabels: selector(w.Name)},
+		}},
+		Containers: []corev1.Container{{
+			Name:           w.Name,
+			Image:          w.Image,
+			Env:            w.env(),
+			Ports:          []corev1.ContainerPort{{Name: portName, ContainerPort: w.Port, Protocol: corev1.ProtocolTCP}},
+			Resources:      w.resources(),
+			StartupProbe:   probe(w.Probes.Startup, 2, 60),
+			ReadinessProbe: probe(w.Probes.Readiness, 5, 3),
+			LivenessProbe:  probe(w.Probes.Liveness, 10, 6),
+			Lifecycle: &corev1.Lifecycle{
+				PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: int64(preStop.Seconds())}},
+			},
+			SecurityContext: &corev1.SecurityContext{
+				AllowPrivilegeEscalation: new(false),
+				Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+				ReadOnlyRootFilesystem:   new(true),
+			},
+			VolumeMounts: []corev1.VolumeMount{{Name: "tmp", MountPath: "/tmp"}},
+		}},
+		Volumes: []corev1.Volume{{Name: "tmp", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}},
+	}
+	if w.Config != nil {
+		spec.Containers[0].EnvFrom = []corev1.EnvFromSource{{
+			ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: w.Config.Name}},
+		}}
+	}
+	if w.PullSecret != nil {
+		spec.ImagePullSecrets = []corev1.LocalObjectReference{{Name: w.PullSecret.Name}}
+	}
+	return spec
+}
+
+// env is all variables in order of their names.
+func (w WebApp) env() []corev1.EnvVar {
+	values := map[string]string{"PORT": strconv.Itoa(int(w.Port))}
+	maps.Copy(values, w.Env)
+	secrets := make(map[string]KeyRef, len(w.SecretEnv))
+	maps.Copy(secrets, w.SecretEnv)
+	if w.Login != nil {
+		maps.Copy(values, w.Login.Env())
+		maps.Copy(secrets, w.Login.SecretEnv())
+	}
+	vars := make([]corev1.EnvVar, 0, len(values)+len(secrets))
+	for name, value := range values {
+		vars = append(vars, corev1.EnvVar{Name: name, Value: value})
+	}
+	for name, ref := range secrets {
+		vars = append(vars, corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
+			LocalObjectReference: corev1.LocalObjectReference{Name: ref.Secret},
+			Key:                  ref.Key,
+		}}})
+	}
+	slices.SortFunc(vars, func(a, b corev1.EnvVar) int { return strings.Compare(a.Name, b.Name) })
+	return vars
+}
+
+func (w WebApp) resources() corev1.ResourceRequirements {
+	r := w.Resources
+	if len(r.Requests) == 0 && len(r.Limits) == 0 && len(r.Claims) == 0 {
+		r = corev1.ResourceRequirements{
+			Requests: corev1.ResourceList{
+				corev1.ResourceCPU:    *resource.NewMilliQuantity(50, resource.DecimalSI),
+				corev1.ResourceMemory: *resource.NewQuantity(128<<20, resource.BinarySI),
+			},
+			Limits: corev1.ResourceList{corev1.ResourceMemory: *resource.NewQuantity(512<<20, resource.BinarySI)},
+		}
+	}
+	return r
+}
+
+func probe(path string, period, failures int32) *corev1.Probe {
+	p := &corev1.Probe{PeriodSeconds: period, TimeoutSeconds: 3, FailureThreshold: failures}
+	if path == "" {
+		p.TCPSocket = &corev1.TCPSocketAction{Port: intstr.FromString(portName)}
+	} else {
+		p.HTTPGet = &corev1.HTTPGetAction{Path: path, Port: intstr.FromString(portName)}
+	}
+	return p
+}
+
+func (w WebApp) service() Object {
+	return &corev1.Service{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
+		ObjectMeta: meta(w.Namespace, w.Name),
+		Spec: corev1.ServiceSpec{
+			Selector: selector(w.Name),
+			Ports: []corev1.ServicePort{{
+				Name: portName, Port: w.Port, TargetPort: intstr.FromString(portName), Protocol: corev1.ProtocolTCP,
+			}},
+		},
+	}
+}
+
+func (w WebApp) disruptionBudget() Object {
+	return &policyv1.PodDisruptionBudget{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "policy/v1", Kind: "PodDisruptionBudget"},
+		ObjectMeta: meta(w.Namespace, w.Name),
+		Spec: policyv1.PodDisruptionBudgetSpec{
+			// Not minAvailable: with one pod it would block every drain of the node.
+			MaxUnavailable:             new(intstr.FromInt32(1)),
+			UnhealthyPodEvictionPolicy: new(policyv1.AlwaysAllow),
+			Selector:                   &metav1.LabelSelector{MatchLabels: selector(w.Name)},
+		},
+	}
+}
+
+func (w WebApp) autoscaler() Object {
+	cpu := w.Autoscale.CPU
+	if cpu == 0 {
+		cpu = 80
+	}
+	return &autoscalingv2.HorizontalPodAutoscaler{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "autoscaling/v2", Kind: "HorizontalPodAutoscaler"},
+		ObjectMeta: meta(w.Namespace, w.Name),
+		Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
+			ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: w.Name},
+			MinReplicas:    new(w.Autoscale.Min),
+			MaxReplicas:    w.Autoscale.Max,
+			Metrics: []autoscalingv2.MetricSpec{{
+				Type: autoscalingv2.ResourceMetricSourceType,
+				Resource: &autoscalingv2.ResourceMetricSource{
+					Name:   corev1.ResourceCPU,
+					Target: autoscalingv2.MetricTarget{Type: autoscalingv2.UtilizationMetricType, AverageUtilization: &cpu},
+				},
+			}},
+		},
+	}
+}
