@@ -1,0 +1,195 @@
+// Package authentik writes what Authentik must know of the apps that sign in
+// with it, as a blueprint that its worker applies.
+package authentik
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// Blueprint is a ConfigMap with one Authentik blueprint: for each client its
+// OAuth2 provider, with the mappings of its scopes, and its application.
+//
+// Authentik's Helm chart mounts it on the worker (blueprints.configMaps), and
+// the worker applies it when it changes and every hour. Client ids and secrets
+// come from the worker's environment: see [Blueprint.Secret].
+//
+// On a new Authentik the first attempt may fail, since the worker makes its
+// default flows and scopes from blueprints too; the next one finds them.
+type Blueprint struct {
+	// Name of the ConfigMap and of the blueprint, and with .yaml its only key:
+	// the worker takes no other ending.
+	Name string
+	// Namespace of Authentik.
+	Namespace string
+	// Version of Authentik that reads the blueprint. It must be stated: each
+	// release demands what an earlier one does not know.
+	Version Version
+	// Clients that sign in with this Authentik, in the order of the entries.
+	Clients []components.OIDCClient
+	// SecretName of the Secret of the worker's environment. If empty, the name
+	// with -env.
+	SecretName string
+	// Changes are the last words on the ConfigMap.
+	Changes []components.Change
+}
+
+// Version is a release of Authentik by year and month, such as
+// Version{2026, 8}.
+type Version [2]int
+
+// String is the version as Authentik writes it.
+func (v Version) String() string { return fmt.Sprintf("%d.%d", v[0], v[1]) }
+
+func (v Version) before(other Version) bool { return slices.Compare(v[:], other[:]) < 0 }
+
+// The releases that changed what a provider must say.
+var (
+	// offlineAccess is the first release that gives refresh tokens for the
+	// scope only (Authentik, "Release 2024.2", breaking changes).
+	offlineAccess = Version{2024, 2}
+	// typedRedirects is the first release line that has redirect URIs with a
+	// matching mode from its start. Before, they were regular expressions
+	// (CVE-2024-52289; Authentik, "Release 2024.12").
+	typedRedirects = Version{2024, 12}
+	// grantTypes is the first release where a provider lists its grants: one
+	// that a blueprint makes without them has none, and no sign-in succeeds
+	// (Authentik, "Release 2026.5", "OAuth2 configurable grant types").
+	grantTypes = Version{2026, 5}
+	// logoutRedirects is the first release where a redirect URI has a type and
+	// where a sign-out goes back to a URI of type logout only. Earlier ones
+	// take every URI for a sign-in's (Authentik's integration guides, note
+	// "Redirect URI changes in authentik 2026.5"; pull request 20011).
+	logoutRedirects = Version{2026, 5}
+)
+
+// managedScopes are the scopes for which Authentik itself keeps a mapping
+// (blueprints/system/providers-oauth2.yaml).
+var managedScopes = []string{"openid", "email", "profile", "entitlements", components.ScopeOfflineAccess}
+
+// Objects implements components.Component.
+func (b Blueprint) Objects() ([]components.Object, error) {
+	errs := b.validate()
+	text, err := b.yaml()
+	if err != nil {
+		errs = append(errs, field.InternalError(field.NewPath("clients"), err))
+	}
+	objects, err := components.ConfigMap{
+		Name: b.Name, Namespace: b.Namespace,
+		Data:    map[string]string{b.Name + ".yaml": text},
+		Changes: b.Changes,
+	}.Objects()
+	all := []error{components.Mistakes("Blueprint", b.Namespace, b.Name, errs), err}
+	for _, c := range b.Clients {
+		all = append(all, c.Validate())
+	}
+	return objects, errors.Join(all...)
+}
+
+// Secret is the contract of the Secret from which the worker gets the clients'
+// ids and secrets (worker.envFrom in Authentik's Helm chart). Each value is
+// the one that the app has.
+func (b Blueprint) Secret() components.Secret {
+	s := components.Secret{Name: b.SecretName, Namespace: b.Namespace, Reader: "the Authentik worker (envFrom)"}
+	if s.Name == "" {
+		s.Name = b.Name + "-env"
+	}
+	for _, c := range b.Clients {
+		app := c.Secret()
+		for _, key := range app.Keys {
+			switch key.Name {
+			case components.KeyClientID:
+				key.Name, key.Purpose = idVariable(c), "OIDC client id of "+c.Name+", for the blueprint "+b.Name
+				key.SameAs = app.Key(components.KeyClientID)
+			case components.KeyClientSecret:
+				key.Name, key.Purpose = secretVariable(c), "OIDC client secret of "+c.Name+", for the blueprint "+b.Name
+				key.SameAs = app.Key(components.KeyClientSecret)
+			default:
+				continue
+			}
+			s.Keys = append(s.Keys, key)
+		}
+	}
+	return s
+}
+
+// idVariable and secretVariable name the worker's variables of a client.
+func idVariable(c components.OIDCClient) string     { return variable(c, "CLIENT_ID") }
+func secretVariable(c components.OIDCClient) string { return variable(c, "CLIENT_SECRET") }
+
+func variable(c components.OIDCClient, what string) string {
+	return "OIDC_" + strings.ToUpper(strings.ReplaceAll(c.Name, "-", "_")) + "_" + what
+}
+
+// validate reports what is wrong between the clients, and between them and
+// Authentik. What is wrong in a client alone, the client says.
+func (b Blueprint) validate() field.ErrorList {
+	var errs field.ErrorList
+	version, clients := field.NewPath("version"), field.NewPath("clients")
+	switch {
+	case b.Version == Version{}:
+		errs = append(errs, field.Required(version, "say which Authentik reads the blueprint, such as Version{2026, 8}: releases differ in what a provider must have"))
+	case b.Version[1] < 1 || b.Version[1] > 12:
+		errs = append(errs, field.Invalid(version, b.Version.String(), "must be the year and the month of a release, such as Version{2026, 8}"))
+	case b.Version.before(typedRedirects):
+		errs = append(errs, field.Invalid(version, b.Version.String(), "must be "+typedRedirects.String()+" or later: earlier releases take redirect URIs for regular expressions, and a dot would match any character"))
+	}
+	if len(b.Clients) == 0 {
+		errs = append(errs, field.Required(clients, "give the OIDC clients that sign in: without one the blueprint has no entry"))
+	}
+	names := make(map[string]int)
+	claimed := make(map[string]string)
+	for i, c := range b.Clients {
+		path := clients.Index(i)
+		if first, ok := names[c.Name]; ok {
+			errs = append(errs, field.Invalid(path.Child("name"), c.Name, fmt.Sprintf("is the name of clients[%d] too: the provider and the worker's variables are named after it, and the second would overwrite the first", first)))
+		} else {
+			names[c.Name] = i
+		}
+		for _, what := range c.Claims() {
+			if first, ok := claimed[what]; ok {
+				errs = append(errs, field.Invalid(path, c.Name, "uses "+what+", and so does "+first+": each client needs its own, or one overwrites what the other has there"))
+				continue
+			}
+			claimed[what] = fmt.Sprintf("clients[%d] (%s)", i, c.Name)
+		}
+		if first := b.Clients[0]; c.Authentik != first.Authentik {
+			errs = append(errs, field.Invalid(path.Child("authentik"), c.Authentik, "clients[0] signs in at "+first.Authentik+": one blueprint is for one Authentik"))
+		}
+		for j, scope := range c.WithDefaults().Scopes {
+			at := path.Child("scopes").Index(j)
+			if !slices.Contains(managedScopes, scope) {
+				errs = append(errs, field.Invalid(at, scope, "Authentik keeps no mapping for this scope, and drops a scope without one in silence: use "+strings.Join(managedScopes, ", ")))
+			}
+			if scope == components.ScopeOfflineAccess && b.Version != (Version{}) && b.Version.before(offlineAccess) {
+				errs = append(errs, field.Invalid(at, scope, "needs Authentik "+offlineAccess.String()+" or later, and this one is "+b.Version.String()+": it has no such mapping"))
+			}
+		}
+	}
+	return errs
+}
+
+// lifetime writes a duration as Authentik takes it: "hours=1;minutes=30"
+// (authentik/lib/utils/time.py).
+func lifetime(d time.Duration) string {
+	var parts []string
+	for _, unit := range []struct {
+		name   string
+		length time.Duration
+	}{{"days", 24 * time.Hour}, {"hours", time.Hour}, {"minutes", time.Minute}, {"seconds", time.Second}, {"milliseconds", time.Millisecond}} {
+		if n := d / unit.length; n > 0 {
+			parts = append(parts, fmt.Sprintf("%s=%d", unit.name, n))
+			d -= n * unit.length
+		}
+	}
+	return strings.Join(parts, ";")
+}
+
+// ReadElsewhere says that Authentik's worker reads the ConfigMap.
+func (b Blueprint) ReadElsewhere() bool { return true }

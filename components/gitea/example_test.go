@@ -1,0 +1,178 @@
+package gitea_test
+
+import (
+	"fmt"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/gitea"
+	"sigs.k8s.io/yaml"
+)
+
+func ExampleRunner() {
+	runner := gitea.Runner{Name: "gitea-runner", Namespace: "ci", Instance: "https://git.example.com"}
+	objects, err := runner.Objects()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, o := range objects {
+		text, err := yaml.Marshal(o)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Printf("---\n%s", text)
+	}
+	// Output:
+	// ---
+	// apiVersion: v1
+	// automountServiceAccountToken: false
+	// kind: ServiceAccount
+	// metadata:
+	//   labels:
+	//     app.kubernetes.io/managed-by: fleet
+	//     app.kubernetes.io/name: gitea-runner
+	//   name: gitea-runner
+	//   namespace: ci
+	// ---
+	// apiVersion: v1
+	// data:
+	//   config.yaml: |
+	//     log:
+	//       level: info
+	//     runner:
+	//       file: /data/.runner
+	//       capacity: 1
+	//       shutdown_timeout: 2h55m0s
+	//       labels:
+	//         - ubuntu-latest:docker://docker.gitea.com/runner-images:ubuntu-latest
+	//     container:
+	//       docker_host: unix:///var/run/docker.sock
+	// kind: ConfigMap
+	// metadata:
+	//   labels:
+	//     app.kubernetes.io/managed-by: fleet
+	//     app.kubernetes.io/name: gitea-runner
+	//   name: gitea-runner
+	//   namespace: ci
+	// ---
+	// apiVersion: v1
+	// kind: PersistentVolumeClaim
+	// metadata:
+	//   labels:
+	//     app.kubernetes.io/managed-by: fleet
+	//     app.kubernetes.io/name: gitea-runner
+	//   name: gitea-runner-data
+	//   namespace: ci
+	// spec:
+	//   accessModes:
+	//   - ReadWriteOnce
+	//   resources:
+	//     requests:
+	//       storage: 1Gi
+	// status: {}
+	// ---
+	// apiVersion: v1
+	// kind: PersistentVolumeClaim
+	// metadata:
+	//   labels:
+	//     app.kubernetes.io/managed-by: fleet
+	//     app.kubernetes.io/name: gitea-runner
+	//   name: gitea-runner-docker
+	//   namespace: ci
+	// spec:
+	//   accessModes:
+	//   - ReadWriteOnce
+	//   resources:
+	//     requests:
+	//       storage: 20Gi
+	// status: {}
+	// ---
+	// apiVersion: apps/v1
+	// kind: Deployment
+	// metadata:
+	//   labels:
+	//     app.kubernetes.io/managed-by: fleet
+	//     app.kubernetes.io/name: gitea-runner
+	//   name: gitea-runner
+	//   namespace: ci
+	// spec:
+	//   replicas: 1
+	//   selector:
+	//     matchLabels:
+	//       app.kubernetes.io/name: gitea-runner
+	//   strategy:
+	//     type: Recreate
+	//   template:
+	//     metadata:
+	//       annotations:
+	//         checksum/config: 059f23e3fdc45454bdf07b7d6645c9dc
+	//       labels:
+	//         app.kubernetes.io/managed-by: fleet
+	//         app.kubernetes.io/name: gitea-runner
+	//     spec:
+	//       automountServiceAccountToken: false
+	//       containers:
+	//       - env:
+	//         - name: CONFIG_FILE
+	//           value: /etc/runner/config.yaml
+	//         - name: GITEA_INSTANCE_URL
+	//           value: https://git.example.com
+	//         - name: GITEA_RUNNER_NAME
+	//           value: gitea-runner
+	//         - name: GITEA_RUNNER_REGISTRATION_TOKEN
+	//           valueFrom:
+	//             secretKeyRef:
+	//               key: token
+	//               name: gitea-runner-registration
+	//         image: gitea/runner:1.0.6
+	//         name: runner
+	//         resources: {}
+	//         volumeMounts:
+	//         - mountPath: /var/run
+	//           name: run
+	//         - mountPath: /data
+	//           name: data
+	//         - mountPath: /etc/runner
+	//           name: config
+	//           readOnly: true
+	//       enableServiceLinks: false
+	//       initContainers:
+	//       - args:
+	//         - dockerd
+	//         - --host=unix:///var/run/docker.sock
+	//         image: docker:28-dind
+	//         name: docker
+	//         resources: {}
+	//         restartPolicy: Always
+	//         securityContext:
+	//           privileged: true
+	//         startupProbe:
+	//           exec:
+	//             command:
+	//             - docker
+	//             - --host=unix:///var/run/docker.sock
+	//             - info
+	//           failureThreshold: 60
+	//           periodSeconds: 2
+	//           timeoutSeconds: 5
+	//         volumeMounts:
+	//         - mountPath: /var/run
+	//           name: run
+	//         - mountPath: /var/lib/docker
+	//           name: docker
+	//       serviceAccountName: gitea-runner
+	//       terminationGracePeriodSeconds: 10800
+	//       volumes:
+	//       - emptyDir: {}
+	//         name: run
+	//       - configMap:
+	//           name: gitea-runner
+	//         name: config
+	//       - name: data
+	//         persistentVolumeClaim:
+	//           claimName: gitea-runner-data
+	//       - name: docker
+	//         persistentVolumeClaim:
+	//           claimName: gitea-runner-docker
+	// status: {}
+}

@@ -1,0 +1,337 @@
+// Package gitea has the runner that carries out the jobs of Gitea Actions
+// inside the cluster.
+package gitea
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"go.yaml.in/yaml/v3"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// Runner is a runner of Gitea Actions with a Docker of its own beside it:
+// ServiceAccount, ConfigMap, two PersistentVolumeClaims and Deployment (after
+// gitea/runner, examples/kubernetes/dind-docker.yaml).
+//
+// Its Docker is privileged and takes orders from every job, so whoever can run
+// a job is root on the node. Give it a namespace of its own, never that of the
+// apps, with Pod Security privileged:
+//
+//	components.Namespace{Name: "ci", PodSecurity: "privileged"}
+type Runner struct {
+	// Name of the runner, as Gitea lists it, and of its objects.
+	Name string
+	// Namespace of the runner.
+	Namespace string
+	// Instance is Gitea's public address, such as https://git.example.com.
+	Instance string
+	// Image of the runner. If empty, gitea/runner:1.0.6. A runner that updates
+	// itself changes all jobs at once: change the version deliberately.
+	Image string
+	// DockerImage of the Docker beside it. If empty, docker:28-dind, which
+	// follows the patches of its major version: pin a full version or a digest
+	// where that is too much.
+	DockerImage string
+	// Labels say which jobs the runner takes, and where they run: as
+	// name:docker://image in a container, as name:host in the runner's own. If
+	// empty, ubuntu-latest in Gitea's image of that name.
+	Labels []string
+	// Capacity is the number of jobs at a time. If zero, 1.
+	Capacity int
+	// DataSize is the space for the registration. If zero, 1Gi.
+	DataSize resource.Quantity
+	// DockerSize is the space for the images of jobs and builds. If zero, 20Gi.
+	DockerSize resource.Quantity
+	// SecretName of the Secret with the registration token. If empty, the name
+	// with -registration.
+	SecretName string
+	// Changes are the last words on the objects.
+	Changes []components.Change
+}
+
+// KeyToken is the key of the registration token in the runner's Secret.
+const KeyToken = "token"
+
+const (
+	// grace is how long jobs may take to end when the pod must go: as long as
+	// a job may take at all (runner.timeout).
+	grace = 3 * time.Hour
+	// shutdown is when the runner itself cancels what is left. Its own default
+	// is to cancel at once.
+	shutdown = grace - 5*time.Minute
+
+	dataDir    = "/data"
+	dockerDir  = "/var/lib/docker"
+	runDir     = "/var/run"
+	socket     = "unix://" + runDir + "/docker.sock"
+	configDir  = "/etc/runner"
+	configFile = "config.yaml"
+)
+
+// Secret is the contract of the Secret with the registration token.
+func (r Runner) Secret() components.Secret {
+	r = r.withDefaults()
+	return components.Secret{
+		Name: r.SecretName, Namespace: r.Namespace,
+		Keys: []components.SecretKey{{
+			Name:    KeyToken,
+			Purpose: "Registers the runner " + r.Name + " with Gitea at its first start; afterwards the runner has a token of its own in " + dataDir,
+			Source:  "Gitea, Settings → Actions → Runners → Create new runner, of the site, the organization or the repository that may use it",
+		}},
+	}
+}
+
+// Objects implements components.Component.
+func (r Runner) Objects() ([]components.Object, error) {
+	errs := r.validate()
+	r = r.withDefaults()
+	config, err := r.config()
+	if err != nil {
+		errs = append(errs, field.InternalError(field.NewPath("labels"), err))
+	}
+	objects := []components.Object{
+		&corev1.ServiceAccount{
+			TypeMeta:                     metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"},
+			ObjectMeta:                   r.meta(""),
+			AutomountServiceAccountToken: new(false),
+		},
+		&corev1.ConfigMap{
+			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
+			ObjectMeta: r.meta(""),
+			Data:       map[string]string{configFile: config},
+		},
+		r.claim("data", r.DataSize),
+		r.claim("docker", r.DockerSize),
+		r.deployment(config),
+	}
+	for i, change := range r.Changes {
+		if err := change(objects); err != nil {
+			errs = append(errs, field.Invalid(field.NewPath("changes").Index(i), field.OmitValueType{}, err.Error()))
+		}
+	}
+	return objects, components.Mistakes("Runner", r.Namespace, r.Name, errs)
+}
+
+func (r Runner) withDefaults() Runner {
+	if r.Image == "" {
+		r.Image = "gitea/runner:1.0.6"
+	}
+	if r.DockerImage == "" {
+		r.DockerImage = "docker:28-dind"
+	}
+	if len(r.Labels) == 0 {
+		r.Labels = []string{"ubuntu-latest:docker://docker.gitea.com/runner-images:ubuntu-latest"}
+	}
+	if r.Capacity == 0 {
+		r.Capacity = 1
+	}
+	if r.DataSize.IsZero() {
+		r.DataSize = *resource.NewQuantity(1<<30, resource.BinarySI)
+	}
+	if r.DockerSize.IsZero() {
+		r.DockerSize = *resource.NewQuantity(20<<30, resource.BinarySI)
+	}
+	if r.SecretName == "" {
+		r.SecretName = r.Name + "-registration"
+	}
+	return r
+}
+
+func (r Runner) validate() field.ErrorList {
+	var errs field.ErrorList
+	check := func(name, value string, rule func(string) []string) {
+		for _, msg := range rule(value) {
+			errs = append(errs, field.Invalid(field.NewPath(name), value, msg))
+		}
+	}
+	if r.Name == "" {
+		errs = append(errs, field.Required(field.NewPath("name"), "give it a name"))
+	} else {
+		check("name", r.Name, validation.IsDNS1123Label)
+	}
+	if r.Namespace == "" {
+		errs = append(errs, field.Required(field.NewPath("namespace"), "say the namespace, one of its own: the runner's Docker is root on the node"))
+	} else {
+		check("namespace", r.Namespace, validation.IsDNS1123Label)
+	}
+	if r.SecretName != "" {
+		check("secretName", r.SecretName, validation.IsDNS1123Subdomain)
+	}
+	if u, err := url.Parse(r.Instance); err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		errs = append(errs, field.Invalid(field.NewPath("instance"), r.Instance, "must be Gitea's address over https, such as https://git.example.com: tokens and the secrets of jobs travel over it"))
+	}
+	for _, image := range []struct{ field, value string }{{"image", r.Image}, {"dockerImage", r.DockerImage}} {
+		if strings.ContainsAny(image.value, " \t\n") {
+			errs = append(errs, field.Invalid(field.NewPath(image.field), image.value, "must have no white space"))
+		}
+	}
+	seen := make(map[string]int)
+	for i, label := range r.Labels {
+		path := field.NewPath("labels").Index(i)
+		name, where, _ := strings.Cut(label, ":")
+		image, inDocker := strings.CutPrefix(where, "docker://")
+		known := where == "host" || inDocker && image != ""
+		if name == "" || !known || strings.ContainsAny(label, " \t\n,") {
+			errs = append(errs, field.Invalid(path, label, "must be name:docker://image or name:host, such as ubuntu-latest:docker://node:24"))
+			continue
+		}
+		if first, ok := seen[name]; ok {
+			errs = append(errs, field.Invalid(path, label, fmt.Sprintf("labels[%d] says where jobs for %s run: say it once", first, name)))
+			continue
+		}
+		seen[name] = i
+	}
+	if r.Capacity < 0 {
+		errs = append(errs, field.Invalid(field.NewPath("capacity"), r.Capacity, "must not be negative"))
+	}
+	for _, size := range []struct {
+		field string
+		value resource.Quantity
+	}{{"dataSize", r.DataSize}, {"dockerSize", r.DockerSize}} {
+		if size.value.Sign() < 0 {
+			errs = append(errs, field.Invalid(field.NewPath(size.field), size.value.String(), "must not be negative"))
+		}
+	}
+	return errs
+}
+
+// config is the runner's config file (gitea/runner,
+// internal/pkg/config/config.example.yaml).
+func (r Runner) config() (string, error) {
+	var c struct {
+		Log struct {
+			Level string `yaml:"level"`
+		} `yaml:"log"`
+		Runner struct {
+			File            string   `yaml:"file"`
+			Capacity        int      `yaml:"capacity"`
+			ShutdownTimeout string   `yaml:"shutdown_timeout"`
+			Labels          []string `yaml:"labels"`
+		} `yaml:"runner"`
+		Container struct {
+			DockerHost string `yaml:"docker_host"`
+		} `yaml:"container"`
+	}
+	c.Log.Level = "info"
+	c.Runner.File = dataDir + "/.runner"
+	c.Runner.Capacity = r.Capacity
+	c.Runner.ShutdownTimeout = shutdown.String()
+	c.Runner.Labels = r.Labels
+	// Jobs get this socket too, so that they can build images.
+	c.Container.DockerHost = socket
+	var text bytes.Buffer
+	encoder := yaml.NewEncoder(&text)
+	encoder.SetIndent(2)
+	err := encoder.Encode(c)
+	return text.String(), err
+}
+
+func (r Runner) deployment(config string) components.Object {
+	// Only the name is selected on: a selector cannot change.
+	const labelName = "app.kubernetes.io/name"
+	sum := sha256.Sum256([]byte(config))
+	token := r.Secret().Key(KeyToken)
+	run := corev1.VolumeMount{Name: "run", MountPath: runDir}
+	return &appsv1.Deployment{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"},
+		ObjectMeta: r.meta(""),
+		Spec: appsv1.DeploymentSpec{
+			// More would share one registration and one Docker directory.
+			Replicas: new(int32(1)),
+			Selector: &metav1.LabelSelector{MatchLabels: map[string]string{labelName: r.Name}},
+			Strategy: appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType},
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{
+					Labels: components.Labels(r.Name),
+					// The runner reads its config at its start only.
+					Annotations: map[string]string{"checksum/config": hex.EncodeToString(sum[:16])},
+				},
+				Spec: corev1.PodSpec{
+					ServiceAccountName:            r.Name,
+					AutomountServiceAccountToken:  new(false),
+					EnableServiceLinks:            new(false),
+					TerminationGracePeriodSeconds: new(int64(grace.Seconds())),
+					// A sidecar (restartPolicy Always): it is there before the
+					// runner, and until the runner has ended.
+					InitContainers: []corev1.Container{{
+						Name:  "docker",
+						Image: r.DockerImage,
+						// Spelled out, or the image's entry point would open a
+						// port of Docker on the pod's address as well
+						// (docker-library/docker, dockerd-entrypoint.sh).
+						Args:            []string{"dockerd", "--host=" + socket},
+						RestartPolicy:   new(corev1.ContainerRestartPolicyAlways),
+						SecurityContext: &corev1.SecurityContext{Privileged: new(true)},
+						// Not the socket alone: a restart leaves the old one behind.
+						StartupProbe: &corev1.Probe{
+							ProbeHandler:     corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"docker", "--host=" + socket, "info"}}},
+							PeriodSeconds:    2,
+							TimeoutSeconds:   5,
+							FailureThreshold: 60,
+						},
+						VolumeMounts: []corev1.VolumeMount{run, {Name: "docker", MountPath: dockerDir}},
+					}},
+					Containers: []corev1.Container{{
+						Name:  "runner",
+						Image: r.Image,
+						Env: []corev1.EnvVar{
+							{Name: "CONFIG_FILE", Value: configDir + "/" + configFile},
+							{Name: "GITEA_INSTANCE_URL", Value: r.Instance},
+							{Name: "GITEA_RUNNER_NAME", Value: r.Name},
+							{Name: "GITEA_RUNNER_REGISTRATION_TOKEN", ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
+								LocalObjectReference: corev1.LocalObjectReference{Name: token.Secret},
+								Key:                  token.Key,
+							}}},
+						},
+						VolumeMounts: []corev1.VolumeMount{
+							run,
+							{Name: "data", MountPath: dataDir},
+							{Name: "config", MountPath: configDir, ReadOnly: true},
+						},
+					}},
+					Volumes: []corev1.Volume{
+						{Name: "run", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
+						{Name: "config", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: r.Name}}}},
+						r.volume("data"),
+						r.volume("docker"),
+					},
+				},
+			},
+		},
+	}
+}
+
+// claim is the space that outlives the pod, under the name of its volume.
+func (r Runner) claim(volume string, size resource.Quantity) components.Object {
+	return &corev1.PersistentVolumeClaim{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "PersistentVolumeClaim"},
+		ObjectMeta: r.meta("-" + volume),
+		Spec: corev1.PersistentVolumeClaimSpec{
+			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+			Resources:   corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: size}},
+		},
+	}
+}
+
+// volume mounts the claim of that name.
+func (r Runner) volume(name string) corev1.Volume {
+	return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{
+		PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: r.Name + "-" + name},
+	}}
+}
+
+func (r Runner) meta(suffix string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: r.Namespace, Name: r.Name + suffix, Labels: components.Labels(r.Name)}
+}
