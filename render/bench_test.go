@@ -1,0 +1,91 @@
+package render_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/bench/fixture"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+)
+
+// BenchmarkRender measures rendering beside other things that can be done to
+// the same objects. All start from the same definitions and make the objects
+// anew. Rendering uses all cores, what it is compared with uses one, as a loop
+// over the objects does: run with -cpu 1 to compare work.
+func BenchmarkRender(b *testing.B) {
+	for _, n := range []int{4, 100, 1_000, 10_000} {
+		tree := fixture.Tree(n)
+		_, report, err := tree.Files()
+		if err != nil {
+			b.Fatal(err)
+		}
+		run := func(name string, once func(b *testing.B) error) {
+			b.Run(fmt.Sprintf("apps=%d/%s", n, name), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if err := once(b); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(report.Objects), "ns/object")
+			})
+		}
+		each := func(use func(o render.Object) error) error {
+			return fixture.Each(tree, func(_ string, objects []render.Object) error {
+				for _, o := range objects {
+					if err := use(o); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		}
+
+		run("make", func(*testing.B) error {
+			return each(func(render.Object) error { return nil })
+		})
+		run("json", func(*testing.B) error {
+			return each(func(o render.Object) error {
+				_, err := json.Marshal(o)
+				return err
+			})
+		})
+		run("render-stream", func(*testing.B) error {
+			_, err := tree.WriteStream(io.Discard)
+			return err
+		})
+		fresh := filepath.Join(b.TempDir(), "fresh")
+		run("render-dir", func(b *testing.B) error {
+			_, err := tree.WriteDir(fresh)
+			b.StopTimer()
+			defer b.StartTimer()
+			if err != nil {
+				return err
+			}
+			return os.RemoveAll(fresh)
+		})
+		written := b.TempDir()
+		if _, err := tree.WriteDir(written); err != nil {
+			b.Fatal(err)
+		}
+		run("render-dir-unchanged", func(b *testing.B) error {
+			report, err := tree.WriteDir(written)
+			if len(report.Written) > 0 {
+				b.Fatalf("wrote %d files though nothing changed", len(report.Written))
+			}
+			return err
+		})
+		run("sigs-yaml", func(*testing.B) error {
+			return each(func(o render.Object) error {
+				_, err := yaml.Marshal(o)
+				return err
+			})
+		})
+	}
+}

@@ -1,0 +1,290 @@
+package render_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+)
+
+// list is a component of objects as they are.
+type list []render.Object
+
+func (l list) Objects() ([]render.Object, error) { return l, nil }
+
+// broken is a component with mistakes.
+type broken struct{}
+
+func (broken) Objects() ([]render.Object, error) {
+	return nil, errors.Join(errors.New("first mistake"), errors.New("second mistake"))
+}
+
+// claims is a component that uses something alone.
+type claims string
+
+func (c claims) Objects() ([]render.Object, error) { return nil, nil }
+func (c claims) Claims() []string                  { return []string{string(c)} }
+
+// secret is the contract of a Secret with one key.
+type secret struct{}
+
+func (secret) Object() *corev1.Secret {
+	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "web-secrets"}, StringData: map[string]string{"TOKEN": "", "UNREAD": "", "OUTSIDE": ""}}
+}
+func (secret) ReadElsewhere(key string) bool { return key == "OUTSIDE" }
+
+func config(name string, data map[string]string) *corev1.ConfigMap {
+	return &corev1.ConfigMap{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name},
+		Data:       data,
+	}
+}
+
+func namespace() *corev1.Namespace {
+	return &corev1.Namespace{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"}, ObjectMeta: metav1.ObjectMeta{Name: "ns"}}
+}
+
+func deployment() *appsv1.Deployment {
+	labels := map[string]string{"app": "web"}
+	return &appsv1.Deployment{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "web"},
+		Spec: appsv1.DeploymentSpec{
+			Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: labels},
+				Spec: corev1.PodSpec{Containers: []corev1.Container{{
+					Name:    "web",
+					Env:     []corev1.EnvVar{{Name: "TOKEN", ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "web-secrets"}, Key: "TOKEN"}}}},
+					EnvFrom: []corev1.EnvFromSource{{ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "web-config"}}}},
+				}}},
+			},
+		},
+	}
+}
+
+func service() *corev1.Service {
+	return &corev1.Service{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "web"},
+		Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "http", Port: 80}}},
+	}
+}
+
+func ingress(name, host string) *networkingv1.Ingress {
+	return &networkingv1.Ingress{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "networking.k8s.io/v1", Kind: "Ingress"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name, Annotations: map[string]string{}},
+		Spec: networkingv1.IngressSpec{
+			TLS: []networkingv1.IngressTLS{{Hosts: []string{host}, SecretName: name + "-tls"}},
+			Rules: []networkingv1.IngressRule{{Host: host, IngressRuleValue: networkingv1.IngressRuleValue{HTTP: &networkingv1.HTTPIngressRuleValue{
+				Paths: []networkingv1.HTTPIngressPath{{Path: "/", Backend: networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{
+					Name: "web", Port: networkingv1.ServiceBackendPort{Name: "http"},
+				}}}},
+			}}}},
+		},
+	}
+}
+
+// tree is a good one: the tests put one fault into it at a time.
+func tree(more ...render.Object) render.Tree {
+	return render.Tree{
+		Name: "a test",
+		Layers: []render.Layer{
+			{Name: "base", Files: []render.File{{Name: "namespace", Components: []render.Component{list{namespace()}}}}},
+			{Name: "apps", Files: []render.File{
+				{Name: "web", Components: []render.Component{list{deployment(), service(), ingress("web", "web.example.com")}}},
+				{Name: "config", Components: []render.Component{list{config("web-config", map[string]string{"A": "1"})}}},
+				{Name: "more", Components: []render.Component{list(more)}},
+			}},
+		},
+		Secrets:        []render.Secret{secret{}},
+		Domain:         "example.com",
+		ForeignDomains: []string{"example.local"},
+	}
+}
+
+func TestGoodTree(t *testing.T) {
+	files, report, err := tree().Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var paths []string
+	for _, f := range files {
+		paths = append(paths, f.Path)
+	}
+	if got, want := strings.Join(paths, " "), "base/namespace.yaml apps/config.yaml apps/more.yaml apps/web.yaml"; got != want {
+		t.Errorf("files in the order %s, want %s", got, want)
+	}
+	if report.Objects != 5 {
+		t.Errorf("%d objects, want 5", report.Objects)
+	}
+	if got, want := strings.Join(report.Notes, "\n"), "Secret ns/web-secrets: nothing reads the key UNREAD: remove it, or say who does"; got != want {
+		t.Errorf("notes %q, want %q", got, want)
+	}
+}
+
+func TestRefused(t *testing.T) {
+	ann := func(key, value string) *networkingv1.Ingress {
+		i := ingress("other", "other.example.com")
+		i.Annotations[key] = value
+		return i
+	}
+	edit := func(change func(*corev1.PodSpec)) *appsv1.Deployment {
+		d := deployment()
+		d.Name = "other"
+		change(&d.Spec.Template.Spec)
+		return d
+	}
+	dep := func(change func(*appsv1.Deployment)) *appsv1.Deployment {
+		d := deployment()
+		d.Name = "other"
+		change(d)
+		return d
+	}
+	for _, tc := range []struct {
+		name string
+		tree render.Tree
+		want string
+	}{
+		{"a name twice", tree(service()), "apps/web.yaml: Service ns/web: stands in apps/more.yaml too: name one of them otherwise"},
+		{"a host twice", tree(ingress("other", "web.example.com")), "apps/web.yaml: Ingress ns/web: uses the address web.example.com/, and so does apps/more.yaml: Ingress ns/other: each needs its own"},
+		{"a TLS Secret twice", tree(func() render.Object {
+			i := ingress("other", "other.example.com")
+			i.Spec.TLS[0].SecretName = "web-tls"
+			return i
+		}()), "uses the TLS Secret ns/web-tls, and so does apps/more.yaml: Ingress ns/other"},
+		{"router.tls", tree(ann("traefik.ingress.kubernetes.io/router.tls", "true")), "apps/more.yaml: Ingress ns/other: metadata.annotations[traefik.ingress.kubernetes.io/router.tls]: makes the router TLS-only, and port 80 answers 404"},
+		{"router.priority", tree(ann("traefik.ingress.kubernetes.io/router.priority", "9")), "router.priority]: can outrank cert-manager's HTTP-01 solver"},
+		{"edit in place", tree(ann("acme.cert-manager.io/http01-edit-in-place", "true")), "http01-edit-in-place]: puts the solver behind the redirect"},
+		{"a missing middleware", tree(ann("traefik.ingress.kubernetes.io/router.middlewares", "ns-gone@kubernetescrd")), "there is no middleware ns-gone, and Traefik drops a router whose middleware is missing"},
+		{"a missing Service", tree(func() render.Object {
+			i := ingress("other", "other.example.com")
+			i.Spec.Rules[0].HTTP.Paths[0].Backend.Service.Name = "gone"
+			return i
+		}()), "apps/more.yaml: Ingress ns/other: spec.rules[0].http.paths[0].backend.service: there is no Service ns/gone: render it in this tree"},
+		{"a missing port", tree(func() render.Object {
+			i := ingress("other", "other.example.com")
+			i.Spec.Rules[0].HTTP.Paths[0].Backend.Service.Port = networkingv1.ServiceBackendPort{Number: 81}
+			return i
+		}()), "Service ns/web has no such port (81)"},
+		{"a missing Secret key", tree(edit(func(s *corev1.PodSpec) { s.Containers[0].Env[0].ValueFrom.SecretKeyRef.Key = "GONE" })),
+			"apps/more.yaml: Deployment ns/other: spec.template.spec.containers[web].env[TOKEN]: Secret ns/web-secrets has no key GONE: its keys are OUTSIDE, TOKEN, UNREAD"},
+		{"a Secret without contract", tree(edit(func(s *corev1.PodSpec) {
+			s.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "gone"}}}}
+		})), "spec.template.spec.volumes[v]: there is no contract for Secret ns/gone: add it to the tree's Secrets"},
+		{"a missing ConfigMap", tree(edit(func(s *corev1.PodSpec) { s.Containers[0].EnvFrom[0].ConfigMapRef.Name = "gone" })),
+			"containers[web].envFrom[0]: there is no ConfigMap ns/gone: render it in this tree"},
+		{"a missing ConfigMap key", tree(edit(func(s *corev1.PodSpec) {
+			s.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
+				LocalObjectReference: corev1.LocalObjectReference{Name: "web-config"}, Items: []corev1.KeyToPath{{Key: "B"}},
+			}}}}
+		})), "volumes[v].items[0]: ConfigMap ns/web-config has no key B: its keys are A"},
+		{"a missing ServiceAccount", tree(edit(func(s *corev1.PodSpec) { s.ServiceAccountName = "gone" })), "spec.serviceAccountName: there is no ServiceAccount ns/gone"},
+		{"a missing pull Secret", tree(edit(func(s *corev1.PodSpec) { s.ImagePullSecrets = []corev1.LocalObjectReference{{Name: "gone"}} })), "imagePullSecrets[0]: there is no contract for Secret ns/gone"},
+		{"a missing volume claim", tree(edit(func(s *corev1.PodSpec) {
+			s.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "gone"}}}}
+		})), "there is no PersistentVolumeClaim ns/gone"},
+		{"a selector of other pods", tree(dep(func(d *appsv1.Deployment) {
+			d.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"app": "x"}}
+		})), `spec.selector.matchLabels[app]: "x" is not the label of the pod template ("web")`},
+		{"no selector", tree(dep(func(d *appsv1.Deployment) { d.Spec.Selector = nil })), "spec.selector: is empty"},
+		{"a version in the selector", tree(dep(func(d *appsv1.Deployment) {
+			d.Spec.Selector.MatchLabels = map[string]string{"app.kubernetes.io/version": "1"}
+			d.Spec.Template.Labels = d.Spec.Selector.MatchLabels
+		})), "a selector cannot change, and a version does"},
+		{"a Secret with a value", tree(&corev1.Secret{
+			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}, ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "s"},
+			StringData: map[string]string{"a": "b"},
+		}), "Secret ns/s: data: a rendered Secret must hold no value"},
+		{"no kind", tree(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "x"}}), `*v1.ConfigMap "x": kind or name is empty`},
+		{"another environment's domain", tree(config("c", map[string]string{"URL": "https://auth.example.local/x"})),
+			`apps/more.yaml: ConfigMap ns/c: "URL: https://auth.example.local/x" holds example.local, the domain of another environment: take the address from the environment`},
+		{"plain HTTP", tree(config("c", map[string]string{"URL": "http://web.example.com/x"})), `"URL: http://web.example.com/x" sends to web.example.com in plain HTTP: public addresses are https://`},
+		{"the Namespace too late", func() render.Tree {
+			tr := tree()
+			tr.Layers[0].Name, tr.Layers[1].Name = "z", "a"
+			tr.Layers[0], tr.Layers[1] = tr.Layers[1], tr.Layers[0]
+			return tr
+		}(), "z/namespace.yaml: Namespace ns: comes after a/config.yaml, which needs it"},
+		{"one thing claimed twice", func() render.Tree {
+			tr := tree()
+			for i := range 2 {
+				tr.Layers[1].Files[i].Components = append(tr.Layers[1].Files[i].Components, claims("the keys portal:*"))
+			}
+			return tr
+		}(), "apps/web.yaml: uses the keys portal:*, and so does apps/config.yaml: each needs its own"},
+		{"a component with mistakes", func() render.Tree {
+			tr := tree()
+			tr.Layers[1].Files[2].Components = []render.Component{broken{}}
+			return tr
+		}(), "apps/more.yaml: first mistake\napps/more.yaml: second mistake"},
+		{"two contracts for one Secret", func() render.Tree {
+			tr := tree()
+			tr.Secrets = append(tr.Secrets, secret{})
+			return tr
+		}(), "Secret ns/web-secrets: there are two contracts for it"},
+		{"two layers of one name", func() render.Tree {
+			tr := tree()
+			tr.Layers[0].Name = "apps"
+			return tr
+		}(), "layer apps: there are two"},
+		{"two files of one name", func() render.Tree {
+			tr := tree()
+			tr.Layers[1].Files[0].Name = "more"
+			return tr
+		}(), "apps/more.yaml: two files have this name"},
+		{"a bad file name", func() render.Tree {
+			tr := tree()
+			tr.Layers[1].Files[0].Name = "../x"
+			return tr
+		}(), `layer apps: file "../x": name: `},
+		{"a bad text name", func() render.Tree {
+			tr := tree()
+			tr.Texts = []render.Text{{Name: "x.sh"}}
+			return tr
+		}(), `text "x.sh": name: must end in .md, .yaml or .txt`},
+		{"another domain in a text", func() render.Tree {
+			tr := tree()
+			tr.Texts = []render.Text{{Name: "x.md", Content: "see example.local"}}
+			return tr
+		}(), `x.md: text: "see example.local" holds example.local`},
+		{"no name", func() render.Tree {
+			tr := tree()
+			tr.Name = ""
+			return tr
+		}(), "tree: name: give the tree a name"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			files, _, err := tc.tree.Files()
+			if err == nil {
+				t.Fatal("rendered without an error")
+			}
+			if files != nil {
+				t.Error("files beside an error")
+			}
+			if !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("the error is\n%v\nwant in it\n%s", err, tc.want)
+			}
+		})
+	}
+}
+
+// TestAllAtOnce: one run tells every mistake.
+func TestAllAtOnce(t *testing.T) {
+	tr := tree(
+		config("c", map[string]string{"URL": "http://web.example.com/x", "OTHER": "example.local"}),
+		ingress("other", "web.example.com"),
+	)
+	_, _, err := tr.Files()
+	if err == nil || strings.Count(err.Error(), "\n") != 2 {
+		t.Errorf("want three mistakes at once, got\n%v", err)
+	}
+}

@@ -1,0 +1,188 @@
+package render
+
+import (
+	"bufio"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strings"
+)
+
+// Command is a program that renders. A layer's main function is
+//
+//	func main() {
+//		os.Exit(render.Command{Name: "data", Tree: data.Tree}.Run(os.Args[1:], os.Stdout, os.Stderr))
+//	}
+type Command struct {
+	// Name of the program, for its usage text.
+	Name string
+	// Environments that -env takes, the default first. If empty, there is no
+	// such flag, and Tree gets an empty environment.
+	Environments []string
+	// Repositories of the first-party images, which -tag and -image pin. If
+	// empty, there are no such flags.
+	Repositories []string
+	// Tree makes what is rendered.
+	Tree func(environment string, images Images) (Tree, error)
+}
+
+// Run renders as the arguments say, without the program's name. It gives the
+// exit status: 0, 1 for anything that is refused, 2 for flags that are not
+// understood.
+func (c Command) Run(args []string, stdout, stderr io.Writer) int {
+	var dir, environment string
+	var pending bool
+	images := Images{Pins: map[string]string{}}
+
+	flags := flag.NewFlagSet(c.Name, flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.StringVar(&dir, "o", "", "write to this `directory`; without it, a stream on standard output")
+	flags.BoolVar(&pending, "pending", false, "render nothing; list the values that are not known yet")
+	if len(c.Environments) > 0 {
+		environment = c.Environments[0]
+		flags.StringVar(&environment, "env", environment, "`environment`: "+strings.Join(c.Environments, " or "))
+	}
+	if len(c.Repositories) > 0 {
+		flags.StringVar(&images.Tag, "tag", "", "`tag` of all first-party images, the commit that they were built from (default latest)")
+		flags.Func("image", "`name=pin`: another tag or a digest for one image; may be repeated", func(value string) error {
+			name, pin, ok := strings.Cut(value, "=")
+			if !ok || name == "" || pin == "" {
+				return errors.New("must be NAME=TAG or NAME=sha256:DIGEST")
+			}
+			images.Pins[name] = pin
+			return nil
+		})
+	}
+	err := flags.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		c.usage(stdout, flags)
+		return 0
+	case err == nil && flags.NArg() > 0:
+		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "%s: %v\n%s -h explains the flags\n", c.Name, err, c.Name)
+		return 2
+	}
+	if err := c.render(dir, environment, images, pending, stdout, stderr); err != nil {
+		for _, e := range split(err) {
+			fmt.Fprintf(stderr, "%s: %v\n", c.Name, e)
+		}
+		return 1
+	}
+	return 0
+}
+
+func (c Command) render(dir, environment string, images Images, pending bool, stdout, stderr io.Writer) error {
+	var errs []error
+	if len(c.Environments) > 0 && !slices.Contains(c.Environments, environment) {
+		errs = append(errs, fmt.Errorf("-env %q: there is no such environment: the environments are %s", environment, strings.Join(c.Environments, ", ")))
+	}
+	names := make([]string, len(c.Repositories))
+	for i, r := range c.Repositories {
+		names[i] = path.Base(r)
+	}
+	if err := images.validate(names); err != nil {
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	tree, err := c.Tree(environment, images)
+	if err != nil {
+		return err
+	}
+
+	var report Report
+	switch {
+	case pending:
+		_, report, err = tree.Files()
+		if err == nil {
+			for _, p := range report.Pending {
+				fmt.Fprintln(stdout, p)
+			}
+		}
+		return err
+	case dir != "":
+		report, err = tree.WriteDir(dir)
+	default:
+		report, err = tree.WriteStream(stdout)
+	}
+	if err != nil {
+		return err
+	}
+	for _, note := range report.Notes {
+		fmt.Fprintf(stderr, "%s: note: %s\n", c.Name, note)
+	}
+	fmt.Fprintf(stderr, "%s: %s\n", c.Name, report.summary(dir))
+	return nil
+}
+
+// summary is one line.
+func (r Report) summary(dir string) string {
+	s := fmt.Sprintf("%d files, %d objects", r.Files, r.Objects)
+	if n := len(r.Pending); n > 0 {
+		s += fmt.Sprintf(", %d values pending", n)
+	}
+	if dir == "" {
+		return s
+	}
+	s = dir + ": " + s
+	if len(r.Written)+len(r.Removed) == 0 {
+		return s + ": nothing changed"
+	}
+	const most = 8
+	list := func(verb string, paths []string) string {
+		if len(paths) == 0 {
+			return ""
+		}
+		names := strings.Join(paths[:min(most, len(paths))], ", ")
+		if len(paths) > most {
+			names += ", …"
+		}
+		return fmt.Sprintf("; %s %d (%s)", verb, len(paths), names)
+	}
+	return s + list("wrote", r.Written) + list("removed", r.Removed)
+}
+
+// WriteStream renders the Tree as one YAML stream, the layers in the order in
+// which they are applied, without the texts. Nothing is written before all is
+// checked.
+func (t Tree) WriteStream(w io.Writer) (Report, error) {
+	t.Texts = nil
+	files, report, err := t.Files()
+	if err != nil {
+		return Report{}, err
+	}
+	out := bufio.NewWriter(w)
+	for i, f := range files {
+		if i > 0 {
+			out.WriteString("---\n")
+		}
+		out.WriteString("# " + f.Path + "\n")
+		out.Write(f.Data[len(t.header(f.Path)):])
+	}
+	return report, out.Flush()
+}
+
+func (c Command) usage(w io.Writer, flags *flag.FlagSet) {
+	fmt.Fprintf(w, "%s renders Kubernetes manifests from their definitions.\n\nUsage: %s [flags]\n\n", c.Name, c.Name)
+	flags.SetOutput(w)
+	flags.PrintDefaults()
+	fmt.Fprintf(w, "\nExamples:\n")
+	example := func(args, what string) { fmt.Fprintf(w, "  %-52s # %s\n", c.Name+" "+args, what) }
+	example("-o out", "write out/<layer>/<file>.yaml")
+	if len(c.Environments) > 1 {
+		example("-env "+c.Environments[1], "the "+c.Environments[1]+" environment, to standard output")
+	}
+	if len(c.Repositories) > 0 {
+		example("-o out -tag $(git rev-parse HEAD)", "pin all first-party images to a commit")
+		example("-o out -tag v2 -image "+path.Base(c.Repositories[0])+"=v1", "but keep one of them at another build")
+	}
+	example("-pending", "list what is not known yet")
+	fmt.Fprintf(w, "\nExit status: 0, 1 if anything is refused (nothing is written then), 2 for unknown flags.\n")
+}

@@ -1,0 +1,253 @@
+package render_test
+
+import (
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+)
+
+// snapshot is every file below a directory, with its text.
+func snapshot(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	files := make(map[string]string)
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		rel, _ := filepath.Rel(dir, path)
+		files[filepath.ToSlash(rel)] = string(data)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWriteDir(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new", "out")
+	report, err := tree().WriteDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(report.Written) != 4 || len(report.Removed) != 0 {
+		t.Errorf("first: wrote %v, removed %v", report.Written, report.Removed)
+	}
+	files, _, err := tree().Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := make(map[string]string)
+	for _, f := range files {
+		want[f.Path] = string(f.Data)
+	}
+	if got := snapshot(t, dir); !maps.Equal(got, want) {
+		t.Errorf("on disk: %v\nin memory: %v", got, want)
+	}
+
+	// The second time nothing is touched.
+	past := time.Now().Add(-time.Hour).Truncate(time.Second)
+	for path := range want {
+		if err := os.Chtimes(filepath.Join(dir, path), past, past); err != nil {
+			t.Fatal(err)
+		}
+	}
+	report, err = tree().WriteDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(report.Written)+len(report.Removed) != 0 {
+		t.Errorf("again: wrote %v, removed %v", report.Written, report.Removed)
+	}
+	for path := range want {
+		if info, err := os.Stat(filepath.Join(dir, path)); err != nil || !info.ModTime().Equal(past) {
+			t.Errorf("%s was touched (%v)", path, err)
+		}
+	}
+
+	// A change writes one file, a file less removes one, foreign files stay.
+	write(t, filepath.Join(dir, "notes.txt"), "mine")
+	write(t, filepath.Join(dir, "apps", "notes.txt"), "mine")
+	write(t, filepath.Join(dir, "elsewhere", "own.yaml"), "a: 1\n")
+	changed := tree()
+	changed.Layers[1].Files = changed.Layers[1].Files[:2]
+	changed.Layers[1].Files[1].Components = []render.Component{list{config("web-config", map[string]string{"A": "2"})}}
+	report, err = changed.WriteDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(report.Written, []string{"apps/config.yaml"}) || !slices.Equal(report.Removed, []string{"apps/more.yaml"}) {
+		t.Errorf("changed: wrote %v, removed %v", report.Written, report.Removed)
+	}
+	got := slices.Sorted(maps.Keys(snapshot(t, dir)))
+	if want := []string{"apps/config.yaml", "apps/notes.txt", "apps/web.yaml", "base/namespace.yaml", "elsewhere/own.yaml", "notes.txt"}; !slices.Equal(got, want) {
+		t.Errorf("files %v, want %v", got, want)
+	}
+
+	// A layer less: its files go, and its folder.
+	one := tree()
+	one.Layers = one.Layers[:1]
+	one.Secrets = nil
+	if report, err = one.WriteDir(dir); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(report.Removed, []string{"apps/config.yaml", "apps/web.yaml"}) {
+		t.Errorf("a layer less: removed %v", report.Removed)
+	}
+	if got := snapshot(t, dir); got["apps/notes.txt"] != "mine" {
+		t.Error("a foreign file went with the layer")
+	}
+}
+
+// TestWriteDirRefuses: where anything is wrong, the directory stays as it was.
+func TestWriteDirRefuses(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		prepare func(t *testing.T, dir string)
+		tree    func() render.Tree
+		want    string
+	}{
+		{
+			"a foreign file in the way",
+			func(t *testing.T, dir string) { write(t, filepath.Join(dir, "apps/web.yaml"), "a: 1\n") },
+			func() render.Tree { return tree() },
+			"apps/web.yaml: was not rendered by this program, and is in the way: move it, or choose another directory",
+		},
+		{
+			"a foreign manifest in a layer",
+			func(t *testing.T, dir string) { write(t, filepath.Join(dir, "apps/theirs.yml"), "a: 1\n") },
+			func() render.Tree { return tree() },
+			"apps/theirs.yml: was not rendered by this program",
+		},
+		{
+			"another tree's file",
+			func(t *testing.T, dir string) {
+				other := tree()
+				other.Name = "another test"
+				if _, err := other.WriteDir(dir); err != nil {
+					t.Fatal(err)
+				}
+			},
+			func() render.Tree { return tree(config("c", nil)) },
+			"was not rendered by this program",
+		},
+		{
+			"a folder in the way",
+			func(t *testing.T, dir string) { write(t, filepath.Join(dir, "apps/web.yaml/x"), "") },
+			func() render.Tree { return tree() },
+			"apps/web.yaml: is not a regular file",
+		},
+		{
+			"a file where a layer belongs",
+			func(t *testing.T, dir string) { write(t, filepath.Join(dir, "apps"), "") },
+			func() render.Tree { return tree() },
+			"not a directory",
+		},
+		{
+			"a mistake in the last file",
+			func(t *testing.T, dir string) {},
+			func() render.Tree { return tree(service()) },
+			"Service ns/web: stands in",
+		},
+		{
+			"a mistake, and files of an earlier rendering",
+			func(t *testing.T, dir string) {
+				old := tree(config("old", map[string]string{"B": "1"}))
+				if _, err := old.WriteDir(dir); err != nil {
+					t.Fatal(err)
+				}
+			},
+			func() render.Tree { return tree(config("new", nil), service()) },
+			"Service ns/web: stands in",
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			dir := t.TempDir()
+			tc.prepare(t, dir)
+			before := snapshot(t, dir)
+			_, err := tc.tree().WriteDir(dir)
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("the error is %v\nwant in it %s", err, tc.want)
+			}
+			if after := snapshot(t, dir); !maps.Equal(before, after) {
+				t.Errorf("the directory changed: before %v, after %v", slices.Sorted(maps.Keys(before)), slices.Sorted(maps.Keys(after)))
+			}
+		})
+	}
+}
+
+func TestNothingIsMade(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "out")
+	if _, err := tree(service()).WriteDir(dir); err == nil {
+		t.Error("no error")
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("a directory was made for nothing")
+	}
+}
+
+func TestWriteDirUnwritable(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "file"), "x")
+	_, err := tree().WriteDir(filepath.Join(dir, "file", "out"))
+	if err == nil || !strings.Contains(err.Error(), filepath.Join(dir, "file")) {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+// TestInterrupted: what an interrupted rendering staged is gone after the next.
+func TestInterrupted(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, ".render-stage-123", "apps_web.yaml"), "half a fi")
+	write(t, filepath.Join(dir, ".render", "x.yaml"), "not ours")
+	report, err := tree().WriteDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(report.Removed) != 0 {
+		t.Errorf("removed %v is told", report.Removed)
+	}
+	if _, err := os.Stat(filepath.Join(dir, ".render-stage-123")); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("the stage is still there")
+	}
+	if _, err := os.Stat(filepath.Join(dir, ".render", "x.yaml")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSameBytes(t *testing.T) {
+	first, _, err := tree().Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		again, _, err := tree().Files()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range first {
+			if string(first[i].Data) != string(again[i].Data) {
+				t.Fatalf("%s differs from one rendering to the next", first[i].Path)
+			}
+		}
+	}
+}
