@@ -1,0 +1,15 @@
+// Command secrets makes and checks the Secrets of the app tier. Its -h
+// explains.
+package main
+
+import (
+	"os"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/apps"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secrets"
+)
+
+func main() {
+	command := secrets.Command{Name: "secrets", Environments: apps.EnvironmentNames(), Set: apps.Secrets}
+	os.Exit(command.Run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}

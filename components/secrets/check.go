@@ -1,0 +1,366 @@
+package secrets
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+)
+
+// Finding is what a check has to say of one place. It holds words of the
+// contract and numbers of lines, and nothing else of the input.
+type Finding struct {
+	// Place is a Secret, a key of one, or a place in the input.
+	Place string
+	// Problem says what is wrong there, and what to do.
+	Problem string
+	// Note says that nothing is wrong: it is only worth knowing.
+	Note bool
+
+	// order of the place among the findings: the input, then the contract's
+	// Secrets and keys.
+	order int
+}
+
+// String is the finding in one line.
+func (f Finding) String() string {
+	if f.Note {
+		return "note: " + f.Place + ": " + f.Problem
+	}
+	return f.Place + ": " + f.Problem
+}
+
+// Check holds the input against the contracts: YAML documents or JSON, with
+// Secrets, lists of them as kubectl get prints them, Secrets that SOPS
+// encrypted, or SealedSecrets. A Secret in it that comes from a cluster and
+// has no contract is left alone. All findings come at once, in the order of
+// the contracts.
+func (s Set) Check(input []byte) []Finding {
+	var r reader
+	complete := r.read(input)
+	if complete && len(r.secrets) == 0 && len(r.findings) == 0 {
+		return []Finding{{Place: "the input", Problem: "has no Secret"}}
+	}
+	c := newChecker(s)
+	c.findings = r.findings
+	c.match(r.secrets)
+	c.shape()
+	if complete {
+		c.missing()
+	}
+	c.contents()
+	return c.sorted()
+}
+
+// checker collects the findings on one input.
+type checker struct {
+	set      Set
+	keys     map[components.KeyRef]components.SecretKey
+	order    map[string]int
+	secrets  []*filled
+	findings []Finding
+}
+
+func newChecker(s Set) *checker {
+	c := &checker{set: s, keys: s.keys(), order: make(map[string]int)}
+	for _, secret := range s.Secrets {
+		c.order[placeOf(secret)] = len(c.order) + 1
+		for _, k := range secret.Keys {
+			c.order[place(refTo(secret, k.Name))] = len(c.order) + 1
+		}
+	}
+	return c
+}
+
+func placeOf(s components.Secret) string { return "Secret " + s.Namespace + "/" + s.Name }
+
+func (c *checker) find(place, problem string) {
+	c.findings = append(c.findings, Finding{Place: place, Problem: problem})
+}
+
+func (c *checker) note(place, problem string) {
+	c.findings = append(c.findings, Finding{Place: place, Problem: problem, Note: true})
+}
+
+// sorted gives the findings by place, those of one place as they were found.
+func (c *checker) sorted() []Finding {
+	for i, f := range c.findings {
+		c.findings[i].order = c.order[f.Place]
+	}
+	slices.SortStableFunc(c.findings, func(a, b Finding) int { return a.order - b.order })
+	return c.findings
+}
+
+// match finds the contract of each Secret of the input.
+func (c *checker) match(secrets []*filled) {
+	var nameless []*filled
+	for _, f := range secrets {
+		switch {
+		case f.name == "" && f.encrypted == "SOPS":
+			nameless = append(nameless, f)
+		case f.name == "":
+			c.find(f.place, "is a Secret without a name: add metadata.name")
+		default:
+			c.matchByName(f)
+		}
+		if f.contract != nil {
+			c.secrets = append(c.secrets, f)
+		}
+	}
+	// SOPS may have encrypted the names as well. The key names then tell
+	// which Secret it is, or one with the same keys.
+	for _, f := range nameless {
+		most := 0
+		for i := range c.set.Secrets {
+			contract := &c.set.Secrets[i]
+			if n := inCommon(f, contract); n > most && c.found(contract) == nil {
+				f.contract, most = contract, n
+			}
+		}
+		if f.contract == nil {
+			c.find(f.place, "is encrypted as a whole, and its key names are those of no contract")
+			continue
+		}
+		c.secrets = append(c.secrets, f)
+	}
+}
+
+func (c *checker) matchByName(f *filled) {
+	var sameName *components.Secret
+	for i := range c.set.Secrets {
+		contract := &c.set.Secrets[i]
+		if contract.Name != f.name {
+			continue
+		}
+		if contract.Namespace == f.namespace {
+			f.contract = contract
+			return
+		}
+		sameName = contract
+	}
+	switch {
+	case f.cluster: // somebody else's
+	case sameName == nil:
+		c.find(f.place, "is a Secret that no contract names: remove it, or correct its name")
+	case f.namespace == "":
+		f.contract = sameName
+		c.find(placeOf(*sameName), "has no namespace, so it goes wherever kubectl happens to point: add metadata.namespace "+sameName.Namespace)
+	default:
+		f.contract = sameName
+		c.find(placeOf(*sameName), "stands in another namespace ("+f.place+"): a pod reads only the Secrets of its own; it must be "+sameName.Namespace)
+	}
+}
+
+// found is the Secret of the input for a contract.
+func (c *checker) found(contract *components.Secret) *filled {
+	for _, f := range c.secrets {
+		if f.contract == contract {
+			return f
+		}
+	}
+	return nil
+}
+
+func inCommon(f *filled, contract *components.Secret) int {
+	n := 0
+	for _, k := range contract.Keys {
+		if f.entry(k.Name) != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// shape checks all but the values: types, unknown keys, and whatever cannot
+// be read.
+func (c *checker) shape() {
+	seen := make(map[*components.Secret]*filled)
+	for _, f := range c.secrets {
+		at := placeOf(*f.contract)
+		if first := seen[f.contract]; first != nil {
+			c.find(at, "stands twice, in "+first.place+" and in "+f.place+": remove one")
+		}
+		seen[f.contract] = f
+		for _, p := range f.problems {
+			c.find(at, p)
+		}
+		want, is := f.contract.Type, corev1.SecretType(f.kind)
+		if want == "" {
+			want = corev1.SecretTypeOpaque
+		}
+		if is == "" {
+			is = corev1.SecretTypeOpaque
+		}
+		hidden := f.encrypted == "SOPS" && f.kind == ""
+		if is != want && !hidden {
+			c.find(at, "has another type than "+string(want)+": the type of a Secret cannot be changed, so delete it first where it is applied already")
+		}
+		for _, e := range f.entries {
+			ref := refTo(*f.contract, e.name)
+			if _, ok := c.keys[ref]; !ok {
+				c.unknown(f, e)
+				continue
+			}
+			for _, p := range e.problems {
+				c.find(place(ref), p)
+			}
+		}
+	}
+}
+
+// unknown reports a key that the contract lacks. Its name is not printed
+// unless some contract has it: it may be a value that slipped to the left.
+func (c *checker) unknown(f *filled, e entry) {
+	at := placeOf(*f.contract)
+	for ref := range c.keys {
+		if ref.Key == e.name {
+			c.find(at, "has the key "+ref.Key+", which belongs to another Secret: remove it")
+			return
+		}
+	}
+	if f.cluster {
+		c.find(at, fmt.Sprintf("has a key that the contract lacks: remove it, or add it there (kubectl describe secret -n %s %s lists the keys)", f.contract.Namespace, f.contract.Name))
+		return
+	}
+	c.find(at, fmt.Sprintf("has a key that the contract lacks, on line %d: remove it, or correct its name", e.line))
+}
+
+// missing reports Secrets and keys that are not there.
+func (c *checker) missing() {
+	for i := range c.set.Secrets {
+		contract := &c.set.Secrets[i]
+		f := c.found(contract)
+		if f == nil {
+			c.find(placeOf(*contract), "is missing: generate -into writes it where the file lacks it")
+			continue
+		}
+		for _, k := range contract.Keys {
+			at := place(refTo(*contract, k.Name))
+			switch {
+			case f.entry(k.Name) != nil:
+			case k.Value != "":
+				c.note(at, "is missing; what needs it in the rendered objects has it inline: "+k.Value)
+			default:
+				c.find(at, "is missing; how to get it: "+how(k))
+			}
+		}
+	}
+}
+
+// contents checks the values, each alone and then against each other.
+func (c *checker) contents() {
+	values := make(map[components.KeyRef]string)
+	for _, f := range c.secrets {
+		if f.encrypted != "" {
+			c.note(placeOf(*f.contract), "is encrypted by "+f.encrypted+": only its key names are checked, not its values")
+		}
+		for _, e := range f.entries {
+			k, ok := c.keys[refTo(*f.contract, e.name)]
+			if !ok || !e.readable {
+				continue
+			}
+			ref := refTo(*f.contract, e.name)
+			if f.encrypted != "" && k.Value == "" && strings.TrimSpace(e.value) != "" {
+				c.find(place(ref), "stands in the clear in a Secret that SOPS encrypted: take a new value, and encrypt that")
+			}
+			if c.value(ref, k, e.value) {
+				values[ref] = strings.TrimSpace(e.value)
+			}
+		}
+	}
+	c.equal(values)
+	c.distinct(values)
+}
+
+// value checks one value. It is false for a placeholder.
+func (c *checker) value(ref components.KeyRef, k components.SecretKey, value string) bool {
+	at := place(ref)
+	trimmed := strings.TrimSpace(value)
+	if isPlaceholder(value) && (trimmed == "" || trimmed != k.Value) {
+		switch {
+		case k.Placeholder != "":
+			c.note(at, "is a placeholder: "+k.Placeholder)
+		case k.Value != "":
+			c.find(at, "is a placeholder: it must be "+k.Value)
+		default:
+			c.find(at, "is a placeholder; how to get it: "+how(k))
+		}
+		return false
+	}
+	// Files end in a newline, and a credential file is JSON, which bears it.
+	if _, isFile := k.Format.(components.DockerConfig); trimmed != value && !isFile {
+		c.find(at, "has white space before or after the value, as echo adds it: use printf %s, or echo -n")
+	}
+	if k.Value != "" {
+		if trimmed != k.Value {
+			c.find(at, "must be "+k.Value)
+		}
+		return true
+	}
+	if k.Format != nil {
+		if err := k.Format.Check(trimmed); err != nil {
+			c.find(at, strings.ReplaceAll(err.Error(), "\n", "; "))
+		}
+	}
+	if slices.ContainsFunc(c.set.ForeignDomains, func(d string) bool { return namesDomain(trimmed, d) }) {
+		c.find(at, "names a domain of another environment ("+strings.Join(c.set.ForeignDomains, " or ")+"): take the value of this one")
+	}
+	return true
+}
+
+// namesDomain says that the text has the domain, or a host below it.
+func namesDomain(text, domain string) bool {
+	text, domain = strings.ToLower(text), strings.ToLower(domain)
+	isLabel := func(c byte) bool { return c == '-' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' }
+	for domain != "" {
+		i := strings.Index(text, domain)
+		if i < 0 {
+			return false
+		}
+		before, after := text[:i], text[i+len(domain):]
+		starts := before == "" || !isLabel(before[len(before)-1])
+		ends := after == "" || !isLabel(after[0]) && !(after[0] == '.' && len(after) > 1 && isLabel(after[1]))
+		if starts && ends {
+			return true
+		}
+		text = after
+	}
+	return false
+}
+
+// equal checks the keys that repeat another. Where the first of them has no
+// value, the next one that has takes its place.
+func (c *checker) equal(values map[components.KeyRef]string) {
+	for _, g := range c.set.groups() {
+		g = slices.DeleteFunc(g, func(ref components.KeyRef) bool { return values[ref] == "" })
+		for i := 1; i < len(g); i++ {
+			if values[g[i]] != values[g[0]] {
+				c.find(place(g[i]), "must be the same value as "+place(g[0])+", and is another")
+			}
+		}
+	}
+}
+
+// distinct checks that no two random values are one.
+func (c *checker) distinct(values map[components.KeyRef]string) {
+	holder := make(map[string]components.KeyRef)
+	for _, ref := range c.set.refs() {
+		k, value := c.keys[ref], values[ref]
+		if _, random := k.Format.(generator); !random || value == "" || k.Value != "" {
+			continue
+		}
+		other, taken := holder[value]
+		if !taken {
+			holder[value] = ref
+			continue
+		}
+		a, _ := origin(c.keys, ref)
+		b, _ := origin(c.keys, other)
+		if a != b {
+			c.find(place(ref), "is the same value as "+place(other)+": each needs its own")
+		}
+	}
+}

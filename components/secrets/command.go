@@ -1,0 +1,276 @@
+package secrets
+
+import (
+	"crypto/rand"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+)
+
+// Command is a program for the Secrets of some environments. Its main
+// function is
+//
+//	func main() {
+//		command := secrets.Command{Name: "secrets", Environments: environments, Set: set}
+//		os.Exit(command.Run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+//	}
+type Command struct {
+	// Name of the program, for its usage text.
+	Name string
+	// Environments that -env takes, the default first. There is at least one.
+	Environments []string
+	// Set makes the Secrets of an environment.
+	Set func(environment string) (Set, error)
+}
+
+// Run does what the arguments say, without the program's name. It gives the
+// exit status: 0, 1 for findings and for anything that is refused, 2 for
+// arguments that are not understood.
+func (c Command) Run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	err := c.run(args, stdin, stdout, stderr)
+	var wrong usageError
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, flag.ErrHelp):
+		c.usage(stdout)
+		return 0
+	case errors.As(err, &wrong):
+		fmt.Fprintf(stderr, "%s: %s\n%s -h explains the commands\n", c.Name, wrong, c.Name)
+		return 2
+	}
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		fmt.Fprintf(stderr, "%s: %s\n", c.Name, line)
+	}
+	return 1
+}
+
+// usageError says what is not understood of the arguments.
+type usageError string
+
+func (e usageError) Error() string { return string(e) }
+
+func (c Command) run(args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	if len(c.Environments) == 0 {
+		return errors.New("the program knows no environment")
+	}
+	if len(args) == 0 {
+		return usageError("say template, generate or check")
+	}
+	switch args[0] {
+	case "template":
+		return c.template(args[1:], stdout)
+	case "generate":
+		return c.generate(args[1:], stdout, stderr)
+	case "check":
+		return c.check(args[1:], stdin, stderr)
+	case "-h", "-help", "--help", "help":
+		return flag.ErrHelp
+	}
+	return usageError(fmt.Sprintf("there is no command %q: say template, generate or check", args[0]))
+}
+
+// parse reads the flags of a command, to which it adds -env, and gives the
+// Set of that environment.
+func (c Command) parse(flags *flag.FlagSet, args []string, most int) (Set, error) {
+	environment := flags.String("env", c.Environments[0], "")
+	flags.SetOutput(io.Discard)
+	err := flags.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return Set{}, err
+	case err != nil:
+		return Set{}, usageError(err.Error())
+	case flags.NArg() > most && most > 0 && strings.HasPrefix(flags.Arg(most), "-"):
+		return Set{}, usageError(fmt.Sprintf("unexpected argument %q: flags stand before the file", flags.Arg(most)))
+	case flags.NArg() > most:
+		return Set{}, usageError(fmt.Sprintf("unexpected argument %q", flags.Arg(most)))
+	case !slices.Contains(c.Environments, *environment):
+		return Set{}, fmt.Errorf("-env %q: there is no such environment: the environments are %s", *environment, strings.Join(c.Environments, ", "))
+	}
+	set, err := c.Set(*environment)
+	if err != nil {
+		return Set{}, err
+	}
+	return set, set.Validate()
+}
+
+func (c Command) template(args []string, stdout io.Writer) error {
+	set, err := c.parse(flag.NewFlagSet("template", flag.ContinueOnError), args, 0)
+	if err != nil {
+		return err
+	}
+	text, err := set.Template()
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(stdout, text)
+	return err
+}
+
+func (c Command) generate(args []string, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("generate", flag.ContinueOnError)
+	into := flags.String("into", "", "")
+	only := flags.String("only", "", "")
+	set, err := c.parse(flags, args, 0)
+	if err != nil {
+		return err
+	}
+	printed := set.Secrets
+	if *only != "" {
+		if *into == "" {
+			return usageError("-only needs -into: what is not printed must be kept in a file, or values that are shared differ next time")
+		}
+		printed = slices.DeleteFunc(slices.Clone(set.Secrets), func(s components.Secret) bool { return s.Namespace+"/"+s.Name != *only })
+		if len(printed) == 0 {
+			return usageError(fmt.Sprintf("-only %q: there is no such Secret: say namespace/name", *only))
+		}
+	}
+	var existing []byte
+	if *into != "" {
+		if existing, err = readFile(*into); err != nil {
+			return err
+		}
+	}
+	values, todo, err := set.fill(existing, rand.Reader)
+	if err != nil {
+		return err
+	}
+	if *into != "" {
+		out, err := set.render(set.Secrets, values)
+		if err != nil {
+			return err
+		}
+		if err := writeFile(*into, out); err != nil {
+			return err
+		}
+	}
+	if *into == "" || *only != "" {
+		out, err := set.render(printed, values)
+		if err != nil {
+			return err
+		}
+		if _, err := stdout.Write(out); err != nil {
+			return err
+		}
+	}
+	for _, t := range todo {
+		fmt.Fprintf(stderr, "%s: to supply: %s\n", c.Name, t)
+	}
+	fmt.Fprintf(stderr, "%s: %s, %s to supply\n", c.Name, count(len(set.Secrets), "Secret"), count(len(todo), "value"))
+	return nil
+}
+
+func (c Command) check(args []string, stdin io.Reader, stderr io.Writer) error {
+	flags := flag.NewFlagSet("check", flag.ContinueOnError)
+	fromCluster := flags.Bool("live", false, "")
+	context := flags.String("context", "", "")
+	set, err := c.parse(flags, args, 1)
+	if err != nil {
+		return err
+	}
+	var input []byte
+	switch {
+	case *fromCluster && flags.NArg() > 0:
+		return usageError("name a file or say -live, not both")
+	case *fromCluster:
+		input, err = live(*context, set.namespaces())
+	case *context != "":
+		return usageError("-context needs -live")
+	case flags.NArg() == 0:
+		return usageError("name a file to check, - for standard input, or say -live")
+	case flags.Arg(0) == "-":
+		input, err = io.ReadAll(stdin)
+	default:
+		input, err = os.ReadFile(flags.Arg(0))
+	}
+	if err != nil {
+		return err
+	}
+
+	wrong, notes := 0, 0
+	for _, f := range set.Check(input) {
+		fmt.Fprintf(stderr, "%s: %s\n", c.Name, f)
+		if f.Note {
+			notes++
+		} else {
+			wrong++
+		}
+	}
+	summary := fmt.Sprintf("%s by contract: %s, %s", count(len(set.Secrets), "Secret"), count(wrong, "finding"), count(notes, "note"))
+	if wrong > 0 {
+		return errors.New(summary)
+	}
+	fmt.Fprintf(stderr, "%s: %s\n", c.Name, summary)
+	return nil
+}
+
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+// namespaces of the Secrets, each once.
+func (s Set) namespaces() []string {
+	var names []string
+	for _, secret := range s.Secrets {
+		if !slices.Contains(names, secret.Namespace) {
+			names = append(names, secret.Namespace)
+		}
+	}
+	return names
+}
+
+func (c Command) usage(w io.Writer) {
+	fmt.Fprint(w, strings.NewReplacer(
+		"{program}", c.Name,
+		"{environments}", strings.Join(c.Environments, ", "),
+		"{last}", c.Environments[len(c.Environments)-1],
+	).Replace(usage))
+}
+
+const usage = `{program} makes and checks Kubernetes Secrets from their contracts. It prints
+a value only where it generates one, never while it checks.
+
+Usage:
+  {program} template [-env E]
+        Print the example file: each key with its purpose, and a placeholder.
+  {program} generate [-env E] [-into FILE [-only NAMESPACE/NAME]]
+        Print it with all values that can be generated or that follow from
+        the definitions. What a person must supply stays a placeholder, and
+        is listed. With -into, keep the values that FILE has, fill the others
+        and write it, with mode 0600; -only prints one Secret of it besides.
+  {program} check [-env E] FILE|-
+        Check a filled file, YAML or JSON, or the output of kubectl get
+        secret. Of files that SOPS or kubeseal encrypted, the key names.
+  {program} check -live [-env E] [-context C]
+        Check the Secrets in the cluster, through kubectl.
+
+E is one of {environments}; the first is the default.
+
+Examples:
+  # Make Secrets, supply what is listed, check, apply, remove.
+  {program} generate -into secrets.yaml
+  $EDITOR secrets.yaml
+  {program} check secrets.yaml && kubectl apply -f secrets.yaml && rm secrets.yaml
+  # Before a deploy.
+  {program} check -live
+  # Straight into a new cluster, once: a second run makes other values.
+  {program} generate -env {last} | kubectl apply -f -
+  # Encrypted for a repository, with SOPS.
+  sops -e --encrypted-regex '^(data|stringData)$' secrets.yaml > secrets.enc.yaml
+  {program} check secrets.enc.yaml
+  # Or with kubeseal, which takes one Secret at a time.
+  {program} generate -into secrets.yaml -only NAMESPACE/NAME | kubeseal -o yaml > sealed.yaml
+
+Exit status: 0, 1 for findings or anything that is refused, 2 for arguments
+that are not understood.
+`

@@ -1,0 +1,178 @@
+// Package secrets makes and checks the Secrets of an environment from their
+// contracts: a template with a comment above each key, a file with all that
+// a program can generate, and a check of a filled file or of the cluster.
+//
+// Nothing of a checked input is ever printed, whatever it holds: findings
+// are made of the contract's own words and of line numbers.
+package secrets
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+)
+
+// Set is the Secrets of one environment.
+type Set struct {
+	// Secrets in the order in which they are written.
+	Secrets []components.Secret
+	// ForeignDomains are the domains of other environments. A value that
+	// names one, or a host below it, is refused. A domain that this
+	// environment's own hosts are below does not belong here.
+	ForeignDomains []string
+}
+
+// Validate reports every mistake in the contracts themselves.
+func (s Set) Validate() error {
+	var errs []error
+	keys := s.keys()
+	seen := make(map[string]bool)
+	for _, secret := range s.Secrets {
+		if err := secret.Validate(); err != nil {
+			errs = append(errs, err)
+		}
+		name := secret.Namespace + "/" + secret.Name
+		if seen[name] {
+			errs = append(errs, fmt.Errorf("Secret %s: there are two contracts of this name", name))
+		}
+		seen[name] = true
+		for _, k := range secret.Keys {
+			if k.SameAs.Secret == "" {
+				continue
+			}
+			ref := refTo(secret, k.Name)
+			if _, ok := keys[plain(k.SameAs)]; !ok {
+				errs = append(errs, fmt.Errorf("%s: repeats %s, which no contract has", place(ref), k.SameAs))
+			} else if _, ok := origin(keys, ref); !ok {
+				errs = append(errs, fmt.Errorf("%s: repeats %s, which repeats it in turn: one of them must be the first", place(ref), k.SameAs))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// generator is a Format that a program can fill.
+type generator interface {
+	Generate(random io.Reader) (string, error)
+}
+
+// keys finds every key of the Set.
+func (s Set) keys() map[components.KeyRef]components.SecretKey {
+	keys := make(map[components.KeyRef]components.SecretKey)
+	for _, secret := range s.Secrets {
+		for _, k := range secret.Keys {
+			keys[refTo(secret, k.Name)] = k
+		}
+	}
+	return keys
+}
+
+// refs lists every key of the Set in its order.
+func (s Set) refs() []components.KeyRef {
+	var refs []components.KeyRef
+	for _, secret := range s.Secrets {
+		for _, k := range secret.Keys {
+			refs = append(refs, refTo(secret, k.Name))
+		}
+	}
+	return refs
+}
+
+// group is keys that hold one value, the first of which the others repeat.
+type group []components.KeyRef
+
+// groups puts every key into its group; most are alone there. The groups
+// come in the order of their first mention.
+func (s Set) groups() []group {
+	keys := s.keys()
+	var first []components.KeyRef
+	members := make(map[components.KeyRef]group)
+	for _, ref := range s.refs() {
+		o, _ := origin(keys, ref)
+		if _, ok := members[o]; !ok {
+			first = append(first, o)
+			members[o] = group{o}
+		}
+		if ref != o {
+			members[o] = append(members[o], ref)
+		}
+	}
+	groups := make([]group, len(first))
+	for i, o := range first {
+		groups[i] = members[o]
+	}
+	return groups
+}
+
+// origin follows SameAs to the key that repeats no other. It is false where
+// there is none, since the keys repeat each other in a circle.
+func origin(keys map[components.KeyRef]components.SecretKey, ref components.KeyRef) (components.KeyRef, bool) {
+	for range len(keys) {
+		next := plain(keys[ref].SameAs)
+		if _, ok := keys[next]; !ok {
+			return ref, true
+		}
+		ref = next
+	}
+	return ref, false
+}
+
+func refTo(s components.Secret, key string) components.KeyRef {
+	return components.KeyRef{Namespace: s.Namespace, Secret: s.Name, Key: key}
+}
+
+// plain is the reference without anything but its names, for comparison.
+func plain(r components.KeyRef) components.KeyRef {
+	return components.KeyRef{Namespace: r.Namespace, Secret: r.Secret, Key: r.Key}
+}
+
+func place(r components.KeyRef) string {
+	return fmt.Sprintf("Secret %s/%s, key %s", r.Namespace, r.Secret, r.Key)
+}
+
+// how says how a person gets the value of a key, and what it must be.
+func how(k components.SecretKey) string {
+	switch {
+	case k.Source != "" && saysMore(k):
+		return k.Source + "; it must be " + k.Format.String()
+	case k.Source != "":
+		return k.Source
+	case k.SameAs.Secret != "":
+		return "the value of " + place(k.SameAs)
+	case k.Format != nil:
+		return k.Format.String()
+	}
+	return "any text"
+}
+
+// saysMore says that the format of the key tells what its source does not.
+func saysMore(k components.SecretKey) bool {
+	return k.Format != nil && !strings.Contains(k.Source, k.Format.String())
+}
+
+// placeholderWords are what people leave where a value belongs.
+var placeholderWords = []string{"changeme", "change-me", "change_me", "password", "secret", "todo", "tbd", "none", "null", "example", "placeholder", "dummy"}
+
+// isPlaceholder says that the text only keeps the place of a value.
+func isPlaceholder(value string) bool {
+	value = strings.TrimSpace(value)
+	if value == "" || strings.Trim(value, "xX*.") == "" {
+		return true
+	}
+	// A connection string with one part left open, too. Random text has one
+	// of these words as good as never.
+	if strings.Contains(value, components.Placeholder) || strings.Contains(value, "PASSWORD") || strings.Contains(strings.ToLower(value), "changeme") {
+		return true
+	}
+	if _, rest, ok := strings.Cut(value, "<"); ok {
+		inside, _, closed := strings.Cut(rest, ">")
+		if closed && inside != "" && strings.Trim(strings.ToLower(inside), "abcdefghijklmnopqrstuvwxyz_- ") == "" {
+			return true
+		}
+	}
+	return slices.Contains(placeholderWords, strings.ToLower(value))
+}

@@ -1,0 +1,132 @@
+package secrets
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"go.yaml.in/yaml/v3"
+)
+
+// Template is the text of the example file: every Secret with a comment
+// above each key, and a placeholder under it unless its value is known.
+func (s Set) Template() (string, error) {
+	if err := s.Validate(); err != nil {
+		return "", err
+	}
+	values := make(map[components.KeyRef]string)
+	for ref, k := range s.keys() {
+		values[ref] = k.Value
+	}
+	out, err := s.render(s.Secrets, values)
+	return string(out), err
+}
+
+// render writes the Secrets, which are some of the Set's, with these values.
+// A key without one gets the placeholder.
+func (s Set) render(secrets []components.Secret, values map[components.KeyRef]string) ([]byte, error) {
+	repeated := make(map[components.KeyRef][]components.KeyRef)
+	for _, g := range s.groups() {
+		repeated[g[0]] = g[1:]
+	}
+	var out bytes.Buffer
+	encoder := yaml.NewEncoder(&out)
+	encoder.SetIndent(2)
+	for i, secret := range secrets {
+		data := mapping()
+		for _, k := range secret.Keys {
+			ref := refTo(secret, k.Name)
+			value := values[ref]
+			if value == "" {
+				value = components.Placeholder
+			}
+			key := text(k.Name)
+			key.HeadComment = comment(keyComment(k, repeated[ref])...)
+			// Quoted whatever it is: hex digits may be a number to YAML.
+			quoted := text(value)
+			quoted.Style = yaml.DoubleQuotedStyle
+			data.Content = append(data.Content, key, quoted)
+		}
+		secretType := secret.Type
+		if secretType == "" {
+			secretType = corev1.SecretTypeOpaque
+		}
+		document := mapping(
+			text("apiVersion"), text("v1"),
+			text("kind"), text("Secret"),
+			text("metadata"), mapping(
+				text("name"), text(secret.Name),
+				text("namespace"), text(secret.Namespace)),
+			text("type"), text(string(secretType)),
+			text("stringData"), data)
+		var about []string
+		if i == 0 {
+			about = append(about,
+				"Filled in, this is secret: keep it out of the repository",
+				components.Placeholder+" stands where a value is missing")
+		}
+		if secret.Reader != "" {
+			about = append(about, "Read by "+secret.Reader)
+		}
+		document.Content[0].HeadComment = comment(about...)
+		if err := encoder.Encode(document); err != nil {
+			return nil, fmt.Errorf("Secret %s/%s: cannot be written as YAML", secret.Namespace, secret.Name)
+		}
+	}
+	if err := encoder.Close(); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}
+
+// keyComment is what a person must know of a key, in lines.
+func keyComment(k components.SecretKey, repeatedBy []components.KeyRef) []string {
+	lines := []string{k.Purpose}
+	if k.Source != "" {
+		lines = append(lines, "How to get it: "+k.Source)
+	}
+	switch {
+	case k.Value != "":
+		lines = append(lines, "Public; follows from the definitions")
+	case k.SameAs.Secret != "":
+		lines = append(lines, "Same value as "+place(k.SameAs))
+	case saysMore(k):
+		lines = append(lines, "Format: "+k.Format.String())
+	}
+	for _, r := range repeatedBy {
+		lines = append(lines, "Repeated in "+place(r))
+	}
+	if k.Backup {
+		lines = append(lines, "Back up: data is lost with it")
+	}
+	switch {
+	case k.Value != "":
+	case k.Rotation == components.RotatesFreely:
+		lines = append(lines, "Rotation: free; restart its reader")
+	default:
+		lines = append(lines, "Rotation: "+string(k.Rotation))
+	}
+	if k.Placeholder != "" {
+		lines = append(lines, "May stay "+components.Placeholder+" for now: "+k.Placeholder)
+	}
+	return lines
+}
+
+// comment makes a YAML comment of the lines.
+func comment(lines ...string) string {
+	if len(lines) == 0 {
+		return ""
+	}
+	return "# " + strings.ReplaceAll(strings.Join(lines, "\n"), "\n", "\n# ")
+}
+
+func text(value string) *yaml.Node {
+	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: value}
+}
+
+func mapping(content ...*yaml.Node) *yaml.Node {
+	return &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Content: content}
+}
