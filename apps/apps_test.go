@@ -1,0 +1,346 @@
+package apps
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"sigs.k8s.io/yaml"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/golden"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+)
+
+// goldenTag looks like the commit to which a release pins the images.
+const goldenTag = "0123456789abcdef0123456789abcdef01234567"
+
+func testTree(t *testing.T, environment string) render.Tree {
+	t.Helper()
+	tree, err := Tree(environment, render.Images{Tag: goldenTag})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tree
+}
+
+func TestGolden(t *testing.T) {
+	for _, env := range EnvironmentNames() {
+		t.Run(env, func(t *testing.T) {
+			golden.Check(t, testTree(t, env), "../golden/"+env)
+		})
+	}
+}
+
+// TestRoundTrip reads every document back into its Go type.
+func TestRoundTrip(t *testing.T) {
+	for _, env := range EnvironmentNames() {
+		for _, layer := range testTree(t, env).Layers {
+			for _, file := range layer.Files {
+				for _, c := range file.Components {
+					objects, err := c.Objects()
+					if err != nil {
+						t.Fatal(err)
+					}
+					for _, o := range objects {
+						text, err := render.YAML(o)
+						if err != nil {
+							t.Fatal(err)
+						}
+						back := reflect.New(reflect.TypeOf(o).Elem()).Interface()
+						if err := yaml.UnmarshalStrict(text, back); err != nil {
+							t.Fatalf("%s/%s: %v", layer.Name, file.Name, err)
+						}
+						if !equality.Semantic.DeepEqual(o, back) {
+							t.Errorf("%s/%s: %T %s does not come back as it was", layer.Name, file.Name, o, o.GetName())
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// texts are the rendered files by path.
+func texts(t *testing.T, tree render.Tree) map[string]string {
+	t.Helper()
+	files, _, err := tree.Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := make(map[string]string, len(files))
+	for _, f := range files {
+		m[f.Path] = string(f.Data)
+	}
+	return m
+}
+
+// TestTier holds the production files against the tier as it is run: names,
+// hosts, ports, replicas, variables and keys.
+func TestTier(t *testing.T) {
+	files := texts(t, testTree(t, "production"))
+	for _, tc := range []struct {
+		app, host string
+		port      int
+		replicas  int
+		env       []string
+		secretEnv []string
+	}{
+		{"platform-api", "api.dezky.eu", 3001, 1,
+			[]string{"PORT", "DEZKY_ENV"},
+			[]string{"MONGODB_URI", "SCHEDULING_CREDENTIAL_KEY", "STALWART_ADMIN_PASSWORD", "STALWART_WEBHOOK_SECRET", "AUTHENTIK_API_TOKEN", "AUDIT_SIGNING_KEY", "AUDIT_COLD_ACCESS_KEY", "AUDIT_COLD_SECRET_KEY", "OCIS_SVC_PASSWORD"}},
+		{"portal", "app.dezky.eu", 3000, 2,
+			[]string{"PLATFORM_API_INTERNAL_URL", "NUXT_API_BASE", "NUXT_PUBLIC_PORTAL_URL", "NUXT_PUBLIC_MAIL_URL", "NUXT_PUBLIC_AUTH_URL", "NUXT_OIDC_REDIRECT_URI"},
+			[]string{"NUXT_OIDC_CLIENT_ID", "NUXT_OIDC_CLIENT_SECRET", "NUXT_OIDC_SESSION_SECRET", "NUXT_OIDC_TOKEN_KEY", "SESSION_REDIS_URL"}},
+		{"booking", "booking.dezky.eu", 3000, 1,
+			[]string{"PLATFORM_API_INTERNAL_URL", "NUXT_PUBLIC_SITE_URL"},
+			[]string{"NUXT_PUBLIC_TURNSTILE_SITE_KEY"}},
+		{"operator", "operator.dezky.eu", 3000, 2,
+			[]string{"NUXT_PUBLIC_AUTH_URL", "NUXT_PUBLIC_OPERATOR_URL", "NUXT_OIDC_REDIRECT_URI"},
+			[]string{"NUXT_OIDC_CLIENT_ID", "NUXT_OIDC_CLIENT_SECRET", "NUXT_OIDC_SESSION_SECRET", "NUXT_OIDC_TOKEN_KEY", "SESSION_REDIS_URL"}},
+	} {
+		text := files["apps/"+tc.app+".yaml"]
+		wants := []string{
+			fmt.Sprintf("image: git.lastcloud.io/ronnibaslund/dezky/%s:%s\n", tc.app, goldenTag),
+			fmt.Sprintf("containerPort: %d\n", tc.port),
+			fmt.Sprintf("  - port: %d\n", 0),
+			fmt.Sprintf("\n  replicas: %d\n", tc.replicas),
+			"  - host: " + tc.host + "\n",
+			"secretName: " + tc.app + "-tls\n",
+			"cert-manager.io/cluster-issuer: letsencrypt-prod\n",
+			"ingressClassName: traefik\n",
+			"router.middlewares: dezky-apps-redirect-https@kubernetescrd",
+			"namespace: dezky-apps\n",
+		}
+		wants[2] = fmt.Sprintf("    port: %d\n", tc.port)
+		for _, name := range tc.env {
+			wants = append(wants, "- name: "+name+"\n          value: ")
+		}
+		for _, key := range tc.secretEnv {
+			wants = append(wants, fmt.Sprintf("- name: %s\n          valueFrom:\n            secretKeyRef:\n              key: %[1]s\n              name: %s-secrets\n", key, tc.app))
+		}
+		for _, want := range wants {
+			if !strings.Contains(text, want) {
+				t.Errorf("apps/%s.yaml has no\n%s", tc.app, want)
+			}
+		}
+		if !strings.Contains(files["README.md"], "\n"+tc.host+"\n") {
+			t.Errorf("README.md: no DNS record for %s", tc.host)
+		}
+	}
+	for path, wants := range map[string][]string{
+		"apps/platform-api-config.yaml": {
+			"AUTHENTIK_ISSUER: https://auth.dezky.eu/application/o/portal/\n", "AUTHENTIK_JWKS_URL: https://auth.dezky.eu/application/o/portal/jwks/\n",
+			"AUTHENTIK_API_URL: ", "STALWART_URL: http://10.42.0.1:8080\n", "OCIS_URL: ", "AUDIT_COLD_ENDPOINT: ", "FEATURE_",
+		},
+		"ci/ci-deployer.yaml":   {"name: ci-deployer-token\n", "type: kubernetes.io/service-account-token\n", "- middlewares\n"},
+		"ci/00-namespaces.yaml": {"name: dezky-apps\n", "pod-security.kubernetes.io/enforce: restricted\n"},
+		"auth/blueprint.yaml":   {"scope-offline_access", "OIDC_PORTAL_CLIENT_SECRET", "OIDC_OPERATOR_CLIENT_SECRET"},
+		"secrets.example.yaml":  {"mongo.dezky-data.svc.cluster.local:27017", "redis.dezky-data.svc.cluster.local:6379/1", "name: registry-pull\n", "AUTHENTIK_BOOTSTRAP_TOKEN"},
+	} {
+		for _, want := range wants {
+			if !strings.Contains(files[path], want) {
+				t.Errorf("%s has no %q", path, want)
+			}
+		}
+	}
+}
+
+// TestPending: what is not known yet can be listed.
+func TestPending(t *testing.T) {
+	_, report, err := testTree(t, "production").Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := strings.Join(report.Pending, "\n")
+	for _, want := range []string{"STALWART_URL: http://10.42.0.1:8080 until", "OCIS_URL: http", "AUDIT_COLD_ENDPOINT: (empty) until"} {
+		if !strings.Contains(list, want) {
+			t.Errorf("pending is\n%s\nwant in it %s", list, want)
+		}
+	}
+}
+
+// TestNotes: production says what its operator should know, and nothing is an
+// orphan.
+func TestNotes(t *testing.T) {
+	tree, err := Tree("production", render.Images{Pins: map[string]string{"portal": "v1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, report, err := tree.Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"the production images of platform-api, booking, operator follow the tag latest", "OIDCClient operator: the session store forgets after 14 d", "OIDCClient portal: the session store forgets after 14 d"}
+	if len(report.Notes) != len(want) {
+		t.Errorf("notes: %s", strings.Join(report.Notes, "\n"))
+	}
+	for i, note := range report.Notes[:min(len(want), len(report.Notes))] {
+		if !strings.HasPrefix(note, want[i]) {
+			t.Errorf("note %q, want %s…", note, want[i])
+		}
+	}
+	if _, report, err = testTree(t, "development").Files(); err != nil || len(report.Notes) != 0 {
+		t.Errorf("development: notes %q, error %v", report.Notes, err)
+	}
+}
+
+// TestHostInOnePlace changes the portal's host where it is stated, and looks
+// for what is left of the old one.
+func TestHostInOnePlace(t *testing.T) {
+	env := Environments()[0]
+	env.Hosts.Portal = "my"
+	tree, err := newTier(env).tree()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := texts(t, tree)
+	for path, text := range files {
+		if strings.Contains(text, "app.dezky.eu") {
+			t.Errorf("%s still has the old host", path)
+		}
+	}
+	for path, want := range map[string][]string{
+		"apps/portal.yaml": {
+			"- host: my.dezky.eu\n", "    - my.dezky.eu\n", // rule and certificate
+			"value: https://my.dezky.eu/auth/oidc/callback\n", "value: https://my.dezky.eu/auth/callback\n",
+			"- name: NUXT_PUBLIC_PORTAL_URL\n          value: https://my.dezky.eu\n",
+			"- name: NUXT_OIDC_PROVIDERS_OIDC_LOGOUT_REDIRECT_URI\n          value: https://my.dezky.eu/\n",
+		},
+		"auth/blueprint.yaml":  {"url: https://my.dezky.eu/auth/oidc/callback\n", "url: https://my.dezky.eu/auth/callback\n", "meta_launch_url: https://my.dezky.eu/\n"},
+		"README.md":            {"\nmy.dezky.eu\n", "[my.dezky.eu](https://my.dezky.eu)", "`https://my.dezky.eu/auth/callback`"},
+		"secrets.example.yaml": {"https://my.dezky.eu/auth/callback"},
+	} {
+		for _, w := range want {
+			if !strings.Contains(files[path], w) {
+				t.Errorf("%s has no %q", path, w)
+			}
+		}
+	}
+}
+
+// TestIncidents plants each incident of the tier's past in its definitions,
+// and reads the refusal.
+func TestIncidents(t *testing.T) {
+	edit := func(change func(*tier)) func(*testing.T) tier {
+		return func(*testing.T) tier {
+			tr := newTier(Environments()[0])
+			change(&tr)
+			return tr
+		}
+	}
+	// An app and its client, of which the blueprint has a copy.
+	login := func(tr *tier, name string, change func(*components.OIDCClient)) {
+		for i := range tr.apps {
+			if tr.apps[i].Web.Name == name {
+				change(tr.apps[i].Web.Login)
+				tr.apps[i].Ingress.Backend.Login = tr.apps[i].Web.Login
+			}
+		}
+		for i := range tr.blueprint.Clients {
+			if tr.blueprint.Clients[i].Name == name {
+				change(&tr.blueprint.Clients[i])
+			}
+		}
+	}
+	const portalIndex, operatorIndex = 1, 3
+	for _, tc := range []struct {
+		name string
+		tier func(*testing.T) tier
+		want string
+	}{
+		{"no offline_access", edit(func(tr *tier) {
+			login(tr, "operator", func(c *components.OIDCClient) { c.Scopes = []string{"openid", "profile", "email"} })
+		}), "apps/operator.yaml: WebApp dezky-apps/operator: login.scopes: Invalid value: [\"openid\",\"profile\",\"email\"]: must contain offline_access, since the app refreshes by itself"},
+		{"two replicas on sessions in memory", edit(func(tr *tier) {
+			login(tr, "portal", func(c *components.OIDCClient) { c.Sessions, c.Development = nil, true })
+		}), "apps/portal.yaml: WebApp dezky-apps/portal: replicas: Invalid value: 2: sessions are in the memory of one pod"},
+		{"sessions that a release ends", edit(func(tr *tier) {
+			login(tr, "portal", func(c *components.OIDCClient) { c.Sessions = nil })
+			tr.apps[portalIndex].Web.Replicas = 1
+		}), "login.sessions: Required value: outside development sessions must be shared"},
+		{"one key prefix for two apps", edit(func(tr *tier) {
+			login(tr, "operator", func(c *components.OIDCClient) { s := *c.Sessions; s.Prefix = "portal"; c.Sessions = &s })
+		}), "uses the keys portal:* in Redis redis.dezky-data.svc.cluster.local:6379, database 1, and so does apps/operator.yaml: each needs its own"},
+		{"one slug for two apps", edit(func(tr *tier) {
+			login(tr, "operator", func(c *components.OIDCClient) { c.Slug = "portal" })
+		}), "uses the Authentik slug portal at auth.dezky.eu, and so does apps/operator.yaml"},
+		{"sign-out to the other environment", edit(func(tr *tier) {
+			tr.apps[operatorIndex].Web.Env["NUXT_PUBLIC_SIGN_OUT_URL"] = "https://auth.dezky.local/application/o/operator/end-session/"
+		}), `apps/operator.yaml: Deployment dezky-apps/operator: "value: https://auth.dezky.local/application/o/operator/end-session/" holds dezky.local, the domain of another environment`},
+		{"the client of the other environment", edit(func(tr *tier) {
+			login(tr, "operator", func(c *components.OIDCClient) { c.Authentik = "auth.dezky.local" })
+		}), "holds dezky.local, the domain of another environment"},
+		{"plain HTTP", edit(func(tr *tier) {
+			tr.apps[portalIndex].Web.Env["NUXT_PUBLIC_PORTAL_URL"] = "http://app.dezky.eu"
+		}), `"value: http://app.dezky.eu" sends to app.dezky.eu in plain HTTP`},
+		{"a sign-in at another host than the Ingress", edit(func(tr *tier) {
+			tr.apps[portalIndex].Ingress.Host = "www.dezky.eu"
+		}), `apps/portal.yaml: TLSIngress dezky-apps/portal: host: Invalid value: "www.dezky.eu": the sign-in of portal sends browsers back to app.dezky.eu`},
+		{"a key that no contract has", edit(func(tr *tier) {
+			tr.apps[0].Web.SecretEnv["NEW_KEY"] = tr.apps[0].Secret.Key("NEW_KEY")
+		}), `secretEnv[NEW_KEY]: Invalid value: "dezky-apps/platform-api-secrets.NEW_KEY": the contract of Secret platform-api-secrets has no key "NEW_KEY"`},
+		{"a redirect that outranks ACME", edit(func(tr *tier) {
+			tr.apps[0].Ingress.Changes = []components.Change{components.Edit(func(o components.Object) {
+				a := o.GetAnnotations()
+				a["traefik.ingress.kubernetes.io/router.priority"] = "100"
+				o.SetAnnotations(a)
+			})}
+		}), "Ingress dezky-apps/platform-api: metadata.annotations[traefik.ingress.kubernetes.io/router.priority]: can outrank cert-manager's HTTP-01 solver"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			tree, err := tc.tier(t).tree()
+			if err == nil {
+				_, _, err = tree.Files()
+			}
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("the error is\n%v\nwant in it\n%s", err, tc.want)
+			}
+		})
+	}
+}
+
+// TestReplicasStand: a scaling by hand never outlives a release by chance.
+func TestReplicasStand(t *testing.T) {
+	for _, env := range EnvironmentNames() {
+		for path, text := range texts(t, testTree(t, env)) {
+			if strings.Count(text, "\nkind: Deployment\n") != strings.Count(text, "\n  replicas: ") {
+				t.Errorf("%s, %s: a Deployment states no replicas", env, path)
+			}
+		}
+	}
+}
+
+// TestContracts: each Secret that an object names has a contract, with the
+// right keys, and the template has every key of every contract.
+func TestContracts(t *testing.T) {
+	for _, env := range Environments() {
+		tr := newTier(env)
+		template := texts(t, testTree(t, env.Name))["secrets.example.yaml"]
+		var names []string
+		for doc := range strings.SplitSeq(template, "\n---\n") {
+			var s corev1.Secret
+			if err := yaml.UnmarshalStrict([]byte(doc), &s); err != nil {
+				t.Fatal(err)
+			}
+			for key := range s.StringData {
+				names = append(names, s.Namespace+"/"+s.Name+"."+key)
+			}
+		}
+		var want []string
+		for _, s := range tr.contracts() {
+			for _, k := range s.Keys {
+				want = append(want, s.Key(k.Name).String())
+			}
+		}
+		slices.Sort(names)
+		slices.Sort(want)
+		if !slices.Equal(names, want) {
+			t.Errorf("%s: the template has\n%v\nthe contracts\n%v", env.Name, names, want)
+		}
+	}
+}

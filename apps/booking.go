@@ -1,0 +1,35 @@
+package apps
+
+import "git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+
+// booking is the public booking page: no sign-in.
+func booking(env Environment, api components.WebApp) App {
+	secret := components.Secret{
+		Name:      "booking-secrets",
+		Namespace: namespace,
+		Keys: []components.SecretKey{{
+			Name: "NUXT_PUBLIC_TURNSTILE_SITE_KEY", Purpose: "Cloudflare Turnstile site key; public, browsers see it",
+			Source: "Cloudflare, Turnstile, the site of " + env.Host(env.Hosts.Booking),
+		}},
+	}
+	web := components.WebApp{
+		Name:       "booking",
+		Namespace:  namespace,
+		Image:      env.Image("booking"),
+		PullSecret: pullSecret(),
+		Port:       3000,
+		Env: map[string]string{
+			"PLATFORM_API_INTERNAL_URL": api.URL(),
+			"NUXT_PUBLIC_SITE_URL":      env.URL(env.Hosts.Booking),
+		},
+		SecretEnv: secret.Env(),
+		Probes:    nuxtProbes(),
+		Network:   env.nuxtNetwork(api),
+	}
+	return App{
+		Web:     web,
+		Ingress: env.ingress(env.Hosts.Booking, web),
+		Secret:  secret,
+		Code:    []string{"Declare `turnstileSiteKey` and `siteUrl` under `runtimeConfig.public`: Nuxt overrides declared keys only."},
+	}
+}

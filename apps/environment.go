@@ -1,0 +1,138 @@
+package apps
+
+import (
+	"fmt"
+	"strings"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+)
+
+// Environment is what differs between production and development. A third
+// environment is one more value in [Environments].
+type Environment struct {
+	// Name of the environment, as -env and DEZKY_ENV have it.
+	Name string
+	// Domain is the public domain; every public host is below it.
+	Domain string
+	// Hosts are the names below the domain.
+	Hosts Hosts
+	// Issuer is the ClusterIssuer of cert-manager.
+	Issuer string
+	// SharedSessions keeps sessions in the Redis of the data tier. If false,
+	// they are in memory, and the session apps have one replica.
+	SharedSessions bool
+	// SessionReplicas of portal and operator.
+	SessionReplicas int32
+	// Pinned says that releases go here: a rendering whose images follow the
+	// tag latest is told so.
+	Pinned bool
+
+	images render.Images
+}
+
+// Hosts are the names of public hosts below an environment's domain. Each
+// stands here once: addresses, redirect URIs, certificates, DNS records and
+// documentation follow.
+type Hosts struct {
+	API, Portal, Booking, Operator string
+	// Auth is Authentik, Mail is the webmail: of other layers.
+	Auth, Mail string
+}
+
+func hosts() Hosts {
+	return Hosts{API: "api", Portal: "app", Booking: "booking", Operator: "operator", Auth: "auth", Mail: "mail"}
+}
+
+// Environments are all there are, production first.
+func Environments() []Environment {
+	return []Environment{
+		{
+			Name:            "production",
+			Domain:          "dezky.eu",
+			Hosts:           hosts(),
+			Issuer:          "letsencrypt-prod",
+			SharedSessions:  true,
+			SessionReplicas: 2,
+			Pinned:          true,
+		},
+		{
+			Name:            "development",
+			Domain:          "dezky.local",
+			Hosts:           hosts(),
+			Issuer:          "dezky-local", // Let's Encrypt cannot reach .local
+			SessionReplicas: 1,
+		},
+	}
+}
+
+// EnvironmentNames are the names that -env takes.
+func EnvironmentNames() []string {
+	var names []string
+	for _, e := range Environments() {
+		names = append(names, e.Name)
+	}
+	return names
+}
+
+func environment(name string) (Environment, error) {
+	for _, e := range Environments() {
+		if e.Name == name {
+			return e, nil
+		}
+	}
+	return Environment{}, fmt.Errorf("there is no environment %q: the environments are %s", name, strings.Join(EnvironmentNames(), ", "))
+}
+
+// foreignDomains are the domains of the other environments.
+func (e Environment) foreignDomains() []string {
+	var domains []string
+	for _, other := range Environments() {
+		if other.Domain != e.Domain {
+			domains = append(domains, other.Domain)
+		}
+	}
+	return domains
+}
+
+// Host is a public host below the domain.
+func (e Environment) Host(name string) string { return name + "." + e.Domain }
+
+// URL is the public address of a host below the domain.
+func (e Environment) URL(name string) string { return "https://" + e.Host(name) }
+
+// Image is the reference to a first-party image.
+func (e Environment) Image(name string) string { return e.images.Ref(registry + name) }
+
+// Sessions is the session store of an app: nil, memory, where the environment
+// does not share sessions.
+func (e Environment) Sessions(app string) *components.RedisSessions {
+	if !e.SharedSessions {
+		return nil
+	}
+	return &components.RedisSessions{Address: redisStore().Address(), Database: 1, Prefix: app}
+}
+
+// login is the sign-in of an app; portal and operator differ in name and host
+// only.
+func (e Environment) login(app, host string) *components.OIDCClient {
+	return &components.OIDCClient{
+		Name:        app,
+		Namespace:   namespace,
+		Host:        e.Host(host),
+		Authentik:   e.Host(e.Hosts.Auth),
+		Sessions:    e.Sessions(app),
+		Development: !e.SharedSessions,
+	}
+}
+
+// ingress is the public address of an app.
+func (e Environment) ingress(host string, web components.WebApp) components.TLSIngress {
+	return components.TLSIngress{
+		Host:        e.Host(host),
+		Backend:     web,
+		Issuer:      e.Issuer,
+		Redirect:    redirect().Ref(),
+		Middlewares: []components.MiddlewareRef{headers().Ref()},
+	}
+}

@@ -1,0 +1,28 @@
+package apps
+
+import "git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+
+// operator is where dezky's own staff sign in.
+func operator(env Environment, login *components.OIDCClient, api components.WebApp) App {
+	web := components.WebApp{
+		Name:       "operator",
+		Namespace:  namespace,
+		Image:      env.Image("operator"),
+		PullSecret: pullSecret(),
+		Port:       3000,
+		Replicas:   env.SessionReplicas,
+		Login:      login,
+		Env: map[string]string{
+			"PLATFORM_API_INTERNAL_URL": api.URL(),
+			"NUXT_PUBLIC_OPERATOR_URL":  env.URL(env.Hosts.Operator),
+		},
+		Probes:  nuxtProbes(),
+		Network: env.nuxtNetwork(api),
+	}
+	return App{
+		Web:     web,
+		Ingress: env.ingress(env.Hosts.Operator, web),
+		Secret:  login.Secret(),
+		Code:    sessionCode("operatorUrl"),
+	}
+}

@@ -1,0 +1,193 @@
+package apps
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+)
+
+// readme is the documentation of the rendered environment, made from the same
+// values as its manifests.
+func (t tier) readme() string {
+	var b strings.Builder
+	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+
+	p("# The dezky app tier, %s", t.env.Name)
+	p("")
+	p("| App | Image | Public host | Internal Service | Replicas | Secret |")
+	p("|---|---|---|---|---|---|")
+	for _, a := range t.apps {
+		p("| %s | `%s` | [%s](https://%[3]s) | `%s` | %d | `%s` |",
+			a.Web.Name, registry+a.Web.Name, a.Ingress.Host, strings.TrimPrefix(a.Web.URL(), "http://"), max(a.Web.Replicas, 1), a.Secret.Name)
+	}
+
+	p("")
+	p("## What the cluster must have")
+	p("")
+	p("- Traefik as Ingress controller, with the entry points `web` and `websecure`; no redirect on an entry point, which would outrank cert-manager's HTTP-01 solver.")
+	p("- cert-manager with the ClusterIssuer `%s`.", t.env.Issuer)
+	p("- MongoDB at `%s`.", mongoDB().Address())
+	if t.env.SharedSessions {
+		p("- Redis at `%s`; sessions are in database %d.", redisStore().Address(), t.env.Sessions("").Database)
+	}
+	p("- Authentik at %s, with the blueprint of the layer `auth` mounted on its worker and Secret `%s/%s` in the worker's environment.",
+		t.env.URL(t.env.Hosts.Auth), t.blueprint.Secret().Namespace, t.blueprint.Secret().Name)
+	p("- The mail server Stalwart on the host, at `%s:%d` as the pods see it.", stalwartHost, stalwartPort)
+	p("- The Secrets below.")
+
+	p("")
+	p("## DNS")
+	p("")
+	p("Point these A and AAAA records at the public address of the node:")
+	p("")
+	p("```")
+	for _, a := range t.apps {
+		p("%s", a.Ingress.Host)
+	}
+	p("```")
+
+	p("")
+	p("## Not known yet")
+	p("")
+	for _, a := range t.apps {
+		if a.Config != nil {
+			for _, line := range a.Config.PendingValues() {
+				p("- %s.", line)
+			}
+		}
+	}
+	for _, s := range t.contracts() {
+		for _, k := range s.Keys {
+			if k.Placeholder != "" {
+				p("- Secret %s/%s, %s: a placeholder, since %s.", s.Namespace, s.Name, k.Name, k.Placeholder)
+			}
+		}
+	}
+
+	p("")
+	p("## Sign-in")
+	p("")
+	for _, c := range t.blueprint.Clients {
+		c = c.WithDefaults()
+		p("### %s", c.Name)
+		p("")
+		p("| | |")
+		p("|---|---|")
+		p("| Issuer | `%s` |", c.Issuer())
+		p("| Scopes | `%s` |", strings.Join(c.Scopes, " "))
+		p("| Callbacks | %s |", code(c.RedirectURIs()...))
+		p("| After sign-out | `%s` |", c.LogoutURI())
+		p("| Sessions | %s |", sessions(c))
+		p("| Limits | %s |", c.IdleLimits())
+		p("")
+	}
+
+	p("## Variables, and what the code must do")
+	p("")
+	for _, a := range t.apps {
+		t.variables(p, a)
+	}
+
+	p("## Secrets")
+	p("")
+	p("They are filled in outside of this repository; `secrets.example.yaml` is the template.")
+	p("")
+	for _, s := range t.contracts() {
+		p("### %s/%s", s.Namespace, s.Name)
+		p("")
+		if s.Reader != "" {
+			p("Read by %s.", s.Reader)
+			p("")
+		}
+		p("| Key | Purpose | How to get it | A new value |")
+		p("|---|---|---|---|")
+		for _, k := range s.Keys {
+			p("| `%s` | %s | %s | %s |", k.Name, k.Purpose, source(k), rotation(k))
+		}
+		p("")
+	}
+	return strings.TrimRight(b.String(), "\n") + "\n"
+}
+
+// variables is the section of one app.
+func (t tier) variables(p func(string, ...any), a App) {
+	p("### %s", a.Web.Name)
+	p("")
+	p("| Variable | Value |")
+	p("|---|---|")
+	values := map[string]string{}
+	objects, err := a.Web.Objects()
+	if err != nil {
+		return // told where the app is rendered
+	}
+	for _, e := range containerEnv(objects) {
+		if ref := e.ValueFrom; ref != nil {
+			values[e.Name] = fmt.Sprintf("Secret `%s`, key `%s`", ref.SecretKeyRef.Name, ref.SecretKeyRef.Key)
+		} else {
+			values[e.Name] = code(e.Value)
+		}
+	}
+	if a.Config != nil {
+		for k := range a.Config.Data {
+			values[k] = fmt.Sprintf("ConfigMap `%s`", a.Config.Name)
+		}
+		for k := range a.Config.Pending {
+			values[k] = fmt.Sprintf("ConfigMap `%s`, not known yet", a.Config.Name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		p("| `%s` | %s |", name, values[name])
+	}
+	p("")
+	p("- Answer `%s` (startup), `%s` (readiness) and `%s` (liveness) with 200, without a session.", a.Web.Probes.Startup, a.Web.Probes.Readiness, a.Web.Probes.Liveness)
+	p("- Write to `/tmp` only.")
+	for _, line := range a.Code {
+		p("- %s", line)
+	}
+	p("")
+}
+
+func sessions(c components.OIDCClient) string {
+	s := c.Sessions
+	if s == nil {
+		return "in the memory of the one pod"
+	}
+	return fmt.Sprintf("Redis `%s`, database %d, keys `%s:*`", s.Address, s.Database, s.Prefix)
+}
+
+func source(k components.SecretKey) string {
+	switch {
+	case k.Value != "":
+		return code(k.Value)
+	case k.SameAs.Key != "":
+		return "the same value as " + code(k.SameAs.String())
+	case k.Source != "":
+		return k.Source
+	case k.Format != nil:
+		return k.Format.String()
+	}
+	return "a person knows it"
+}
+
+func rotation(k components.SecretKey) string {
+	s := string(k.Rotation)
+	if s == "" {
+		s = "at any time"
+	}
+	if k.Backup {
+		s += "; **back it up**"
+	}
+	return s
+}
+
+// code is a list in Markdown's code style.
+func code(values ...string) string {
+	quoted := make([]string, len(values))
+	for i, v := range values {
+		quoted[i] = "`" + v + "`"
+	}
+	return strings.Join(quoted, ", ")
+}

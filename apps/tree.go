@@ -1,0 +1,153 @@
+package apps
+
+import (
+	"fmt"
+	"strings"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/authentik"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/gitea"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secrets"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+)
+
+// tier is the whole of one environment, before it is laid out in files.
+type tier struct {
+	env       Environment
+	apps      []App
+	blueprint authentik.Blueprint
+	runner    gitea.Runner
+}
+
+func newTier(env Environment) tier {
+	portalLogin, operatorLogin := env.login("portal", env.Hosts.Portal), env.login("operator", env.Hosts.Operator)
+	api := platformAPI(env, portalLogin)
+	return tier{
+		env: env,
+		apps: []App{
+			api,
+			portal(env, portalLogin, api.Web),
+			booking(env, api.Web),
+			operator(env, operatorLogin, api.Web),
+		},
+		blueprint: authentik.Blueprint{
+			Name:      "dezky-apps",
+			Namespace: authNamespace,
+			Version:   authentik.Version{2026, 8},
+			Clients:   []components.OIDCClient{*portalLogin, *operatorLogin},
+		},
+		runner: gitea.Runner{
+			Name:      "gitea-runner",
+			Namespace: ciNamespace,
+			Instance:  "https://" + gitHost,
+		},
+	}
+}
+
+// contracts are all Secrets that people fill in.
+func (t tier) contracts() []components.Secret {
+	var contracts []components.Secret
+	for _, a := range t.apps {
+		contracts = append(contracts, a.Secret)
+	}
+	return append(contracts, *pullSecret(), t.runner.Secret(), t.blueprint.Secret())
+}
+
+// Repositories are those of the first-party images.
+func Repositories() []string {
+	var repositories []string
+	for _, a := range newTier(Environments()[0]).apps {
+		repositories = append(repositories, registry+a.Web.Name)
+	}
+	return repositories
+}
+
+// Tree is what is rendered for an environment.
+func Tree(name string, images render.Images) (render.Tree, error) {
+	env, err := environment(name)
+	if err != nil {
+		return render.Tree{}, err
+	}
+	env.images = images
+	return newTier(env).tree()
+}
+
+// tree lays the tier out in layers and files.
+func (t tier) tree() (render.Tree, error) {
+	apps := render.Layer{Name: "apps", Files: []render.File{
+		{Name: "redirect-middleware", Components: []render.Component{redirect(), headers()}},
+	}}
+	for _, a := range t.apps {
+		apps.Files = append(apps.Files, a.files()...)
+	}
+	deployer := components.Deployer{Name: "ci-deployer", Namespace: namespace}
+	for _, f := range apps.Files {
+		for _, c := range f.Components {
+			deployer.Applies = append(deployer.Applies, c)
+		}
+	}
+
+	template, err := t.secrets().Template()
+	if err != nil {
+		return render.Tree{}, err
+	}
+	tree := render.Tree{
+		Name: "the dezky app tier",
+		Layers: []render.Layer{
+			{Name: "ci", Files: []render.File{
+				// First by name: kubectl takes files in that order, and
+				// everything else needs the namespaces.
+				{Name: "00-namespaces", Components: []render.Component{
+					components.Namespace{Name: namespace},
+					components.Namespace{Name: ciNamespace, PodSecurity: "privileged"},
+				}},
+				{Name: deployer.Name, Components: []render.Component{deployer}},
+				{Name: t.runner.Name, Components: []render.Component{t.runner}},
+			}},
+			apps,
+			{Name: "auth", Files: []render.File{
+				{Name: "blueprint", Components: []render.Component{t.blueprint}},
+			}},
+		},
+		Texts: []render.Text{
+			{Name: "README.md", Content: t.readme()},
+			{Name: "secrets.example.yaml", Content: template},
+		},
+		Domain:         t.env.Domain,
+		ForeignDomains: t.env.foreignDomains(),
+	}
+	for _, s := range t.contracts() {
+		tree.Secrets = append(tree.Secrets, s)
+	}
+	if t.env.Pinned {
+		tree.Notes = append(tree.Notes, t.unpinned()...)
+	}
+	return tree, nil
+}
+
+// unpinned reports images that follow the tag latest.
+func (t tier) unpinned() []string {
+	var names []string
+	for _, a := range t.apps {
+		names = append(names, a.Web.Name)
+	}
+	names = t.env.images.Unpinned(names...)
+	if len(names) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("the %s images of %s follow the tag latest: for a release give -tag, or applying this undoes the pin of the running commit",
+		t.env.Name, strings.Join(names, ", "))}
+}
+
+func (t tier) secrets() secrets.Set {
+	return secrets.Set{Secrets: t.contracts(), ForeignDomains: t.env.foreignDomains()}
+}
+
+// Secrets are the contracts of an environment.
+func Secrets(name string) (secrets.Set, error) {
+	env, err := environment(name)
+	if err != nil {
+		return secrets.Set{}, err
+	}
+	return newTier(env).secrets(), nil
+}
