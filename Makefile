@@ -1,0 +1,33 @@
+# The commands of this repository. `make help` lists them.
+
+GO ?= go
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.7.0
+
+.PHONY: help render test golden lint bench bench-peers ci
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+render: ## write the production manifests to out/
+	$(GO) run ./cmd/render -o out
+
+test: ## run all tests
+	$(GO) test ./...
+
+golden: ## accept what is rendered: rewrite every golden file
+	$(GO) test ./apps -run TestGolden -update
+	cd examples/data && $(GO) test . -run TestGolden -update
+
+lint: ## check formatting, vet, staticcheck
+	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+bench: ## run the Go benchmarks, in the form that benchstat reads
+	$(GO) test ./render/... -run '^$$' -bench . -benchmem -count 6
+
+bench-peers: ## compare with kustomize and helm, which are built here
+	cd bench && $(GO) run .
+
+ci: ## everything that must hold before a change lands
+	bash .ci/run
