@@ -176,8 +176,8 @@ func (e *encoder) startLine(indent int) {
 	e.buf = appendBlanks(e.buf, indent)
 }
 
-// open begins a collection that will hold at least one line, if it turns out not
-// to, close takes that back.
+// open begins a collection that is expected to hold at least one line. If it turns
+// out not to, close takes that back.
 func (e *encoder) open(at place) {
 	switch at {
 	case afterKey:
@@ -264,7 +264,7 @@ func (e *encoder) value(p *plan, v reflect.Value, indent int, at place) result {
 		} else {
 			e.quantity = v.Interface().(resource.Quantity)
 		}
-		if v.CanAddr() { return e.text(v.Addr().Interface().(*resource.Quantity).String(), indent, at) }; return e.text(e.quantity.String(), indent, at)
+		return e.text(e.quantity.String(), indent, at)
 	case kindIntOrString:
 		x := get[intstr.IntOrString](v)
 		switch x.Type {
@@ -287,11 +287,11 @@ func (e *encoder) value(p *plan, v reflect.Value, indent int, at place) result {
 		if s == "" {
 			s = "0" // as encoding/json has it
 		}
-		return e.number(s, indent, at)
+		return e.number(s, at)
 	case kindJSON:
 		return e.marshalJSON(p, v, indent, at)
 	case kindText:
-		return e.marshalText(p, v, indent, at)
+		return e.marshalText(v, indent, at)
 	}
 	return e.fail(fmt.Errorf("unsupported type %s", p.typ))
 }
@@ -344,8 +344,7 @@ func (e *encoder) fields(p *plan, v reflect.Value, indent int, root bool) result
 
 		// What will not be written is sorted out here as far as that is cheap,
 		// most fields of most objects are not set.
-		kind := f.plan.kind
-		switch kind {
+		switch f.plan.kind {
 		case kindString:
 			s := fv.String()
 			if s == "" && f.omitEmpty {

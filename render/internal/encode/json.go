@@ -29,7 +29,7 @@ func (e *encoder) marshalJSON(p *plan, v reflect.Value, indent int, at place) re
 }
 
 // marshalText writes a value that brings its own text.
-func (e *encoder) marshalText(p *plan, v reflect.Value, indent int, at place) result {
+func (e *encoder) marshalText(v reflect.Value, indent int, at place) result {
 	m, ok := methods(v).(encoding.TextMarshaler)
 	if !ok {
 		return isNull
@@ -94,7 +94,7 @@ func (e *encoder) tree(x any, indent int, at place) result {
 	case string:
 		return e.text(x, indent, at)
 	case json.Number:
-		return e.number(string(x), indent, at)
+		return e.number(string(x), at)
 	case []any:
 		if len(x) == 0 {
 			return e.raw("[]", at)
@@ -132,7 +132,7 @@ func (e *encoder) tree(x any, indent int, at place) result {
 }
 
 // number writes a JSON number.
-func (e *encoder) number(s string, indent int, at place) result {
+func (e *encoder) number(s string, at place) result {
 	// Of the JSON values, only numbers end in a digit. (Valid allows blanks around.)
 	if !json.Valid([]byte(s)) || !isDigit(s[len(s)-1]) || s[0] != '-' && !isDigit(s[0]) {
 		return e.fail(fmt.Errorf("invalid number %q", s))

@@ -246,8 +246,12 @@ type candidate struct {
 // names in YAML. The rules for embedded structs are Go's, with the addition that
 // of several fields of one name at one depth, a single tagged one wins.
 func structFields(t reflect.Type, addr bool) []field {
-	all := candidates(t)
-	slices.SortStableFunc(all, func(a, b candidate) int {
+	found := candidates(t)
+	all := make([]*candidate, len(found)) // cheaper to sort
+	for i := range found {
+		all[i] = &found[i]
+	}
+	slices.SortStableFunc(all, func(a, b *candidate) int {
 		if c := cmp.Compare(a.name, b.name); c != 0 {
 			return c
 		}
@@ -263,7 +267,7 @@ func structFields(t reflect.Type, addr bool) []field {
 		return 0
 	})
 
-	var out []field
+	out := make([]field, 0, len(all))
 	for len(all) > 0 {
 		n := 1
 		for n < len(all) && all[n].name == all[0].name {
@@ -287,7 +291,7 @@ func candidates(t reflect.Type) []candidate {
 		typ   reflect.Type
 		index []int
 	}
-	var all []candidate
+	all := make([]candidate, 0, t.NumField())
 	next := []level{{typ: t}}
 	nextCount := map[reflect.Type]int{}
 	visited := map[reflect.Type]bool{}
@@ -396,6 +400,9 @@ func isScalar(k reflect.Kind) bool {
 // validName is whether encoding/json takes s as a name in a tag.
 func validName(s string) bool {
 	for _, c := range s {
+		if lower := c | 0x20; 'a' <= lower && lower <= 'z' {
+			continue // the usual case
+		}
 		if !strings.ContainsRune("!#$%&()*+-./:;<=>?@[]^_{|}~ ", c) && !unicode.IsLetter(c) && !unicode.IsDigit(c) {
 			return false
 		}
