@@ -3,7 +3,7 @@
 GO ?= go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
-.PHONY: help render test golden lint bench bench-peers ci
+.PHONY: help render test golden lint bench bench-peers e2e ci
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,7 +27,10 @@ bench: ## run the Go benchmarks, in the form that benchstat reads
 	$(GO) test ./render/... -run '^$$' -bench . -benchmem -count 6
 
 bench-peers: ## compare with kustomize and helm, which are built here
-	cd bench && $(GO) run .
+	$(GO) run ./bench
+
+e2e: ## apply the manifests to a real kube-apiserver, which is built here
+	cd e2e && $(GO) test -count=1 .
 
 ci: ## everything that must hold before a change lands
 	bash .ci/run

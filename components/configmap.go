@@ -41,15 +41,11 @@ func (c ConfigMap) Objects() ([]Object, error) {
 	errs = checkName(errs, field.NewPath("name"), c.Name, validation.IsDNS1123Subdomain)
 	errs = checkNamespace(errs, field.NewPath("namespace"), c.Namespace)
 	for _, k := range sortedKeys(c.Data) {
-		for _, msg := range validation.IsConfigMapKey(k) {
-			errs = append(errs, field.Invalid(field.NewPath("data").Key(k), k, msg))
-		}
+		errs = checkKey(errs, field.NewPath("data"), k, validation.IsConfigMapKey)
 	}
 	for _, k := range sortedKeys(c.Pending) {
 		path := field.NewPath("pending").Key(k)
-		for _, msg := range validation.IsConfigMapKey(k) {
-			errs = append(errs, field.Invalid(path, k, msg))
-		}
+		errs = checkKey(errs, field.NewPath("pending"), k, validation.IsConfigMapKey)
 		if _, ok := c.Data[k]; ok {
 			errs = append(errs, field.Duplicate(path, k))
 		}

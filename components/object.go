@@ -148,6 +148,9 @@ func checkName(errs field.ErrorList, path *field.Path, value string, rule func(s
 	if value == "" {
 		return append(errs, field.Required(path, "give it a name"))
 	}
+	if isPlainLabel(value) {
+		return errs
+	}
 	for _, msg := range rule(value) {
 		errs = append(errs, field.Invalid(path, value, msg))
 	}
@@ -178,6 +181,44 @@ func checkHost(errs field.ErrorList, path *field.Path, value string) field.Error
 func checkPort(errs field.ErrorList, path *field.Path, value int32) field.ErrorList {
 	for _, msg := range validation.IsValidPortNum(int(value)) {
 		errs = append(errs, field.Invalid(path, value, msg))
+	}
+	return errs
+}
+
+// The rules of apimachinery are regular expressions, which would take a third
+// of the time in which an app is made. Nearly all names are so plain that they
+// keep every rule there is; only the others are put to the rules.
+
+// isPlainLabel says that the value is a DNS label by all definitions.
+func isPlainLabel(value string) bool {
+	for i := range len(value) {
+		c := value[i]
+		inside := i > 0 && i < len(value)-1
+		if !('a' <= c && c <= 'z' || i > 0 && '0' <= c && c <= '9' || inside && c == '-') {
+			return false
+		}
+	}
+	return value != "" && len(value) <= validation.DNS1035LabelMaxLength
+}
+
+// isPlainKey says that the value may name a variable and a key of a ConfigMap.
+func isPlainKey(value string) bool {
+	for i := range len(value) {
+		c := value[i]
+		if !('A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || i > 0 && '0' <= c && c <= '9' || c == '_') {
+			return false
+		}
+	}
+	return value != "" && len(value) <= validation.DNS1123SubdomainMaxLength
+}
+
+// checkKey puts the key of a map to a rule; path is that of the map.
+func checkKey(errs field.ErrorList, path *field.Path, key string, rule func(string) []string) field.ErrorList {
+	if isPlainKey(key) {
+		return errs
+	}
+	for _, msg := range rule(key) {
+		errs = append(errs, field.Invalid(path.Key(key), key, msg))
 	}
 	return errs
 }

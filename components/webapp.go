@@ -230,9 +230,7 @@ func (w WebApp) validateEnv() field.ErrorList {
 	from := make(map[string]string) // variable → where it was stated first
 	from["PORT"] = "port"
 	state := func(path *field.Path, name, where string) {
-		for _, msg := range validation.IsEnvVarName(name) {
-			errs = append(errs, field.Invalid(path.Key(name), name, msg))
-		}
+		errs = checkKey(errs, path, name, validation.IsEnvVarName)
 		if first, ok := from[name]; ok {
 			errs = append(errs, field.Invalid(path.Key(name), name, "is set by "+first+" too: state it once"))
 			return

@@ -9,11 +9,11 @@ import (
 // checkAddresses finds addresses that have no business in a rendered text:
 // another environment's domain, and plain HTTP to the own one. It reads the
 // encoded text, so nothing that reaches the cluster gets past it.
-func (t Tree) checkAddresses(where string, text []byte) []error {
+func (t Tree) checkAddresses(text []byte) []error {
 	var errs []error
 	for _, domain := range t.ForeignDomains {
 		for at := range indexes(text, domain) {
-			errs = append(errs, fmt.Errorf("%s: %q holds %s, the domain of another environment: take the address from the environment", where, line(text, at), domain))
+			errs = append(errs, fmt.Errorf("%q holds %s, the domain of another environment: take the address from the environment", line(text, at), domain))
 		}
 	}
 	if t.Domain == "" {
@@ -26,7 +26,7 @@ func (t Tree) checkAddresses(where string, text []byte) []error {
 		}
 		host := string(rest)
 		if host == t.Domain || strings.HasSuffix(host, "."+t.Domain) {
-			errs = append(errs, fmt.Errorf("%s: %q sends to %s in plain HTTP: public addresses are https://", where, line(text, at), host))
+			errs = append(errs, fmt.Errorf("%q sends to %s in plain HTTP: public addresses are https://", line(text, at), host))
 		}
 	}
 	return errs

@@ -4,32 +4,30 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-
-	corev1 "k8s.io/api/core/v1"
 )
 
 // check holds the files against each other. The error has every mistake, in
 // the order of the files.
 func (t Tree) check(jobs []job, found []facts) (Report, error) {
 	report := Report{Files: len(jobs), Notes: slices.Clone(t.Notes)}
-	known := newIndex()
+	known := newIndex(len(t.Secrets), found)
 	var errs []error
 	at := func(i int, err error) { errs = append(errs, fmt.Errorf("%s: %w", jobs[i].path, err)) }
 
-	secrets := make([]*corev1.Secret, len(t.Secrets))
+	secrets := make([]id, len(t.Secrets))
 	for i, s := range t.Secrets {
-		secrets[i] = s.Object()
-		if msg := known.secret(secrets[i]); msg != nil {
-			errs = append(errs, msg)
+		var err error
+		if secrets[i], err = known.secret(s.Object()); err != nil {
+			errs = append(errs, err)
 		}
 	}
 	claimed := make(map[string]string)
 	for i := range found {
 		f := &found[i]
+		report.Objects += len(f.objects)
 		for _, err := range f.errs {
 			at(i, err)
 		}
-		report.Objects += len(f.objects)
 		report.Notes = append(report.Notes, f.notes...)
 		report.Pending = append(report.Pending, f.pending...)
 		for _, o := range f.objects {

@@ -22,7 +22,8 @@ import (
 // them), is refused, and nothing else is ever touched.
 //
 // New texts are staged in a folder of the directory and moved to their place
-// after the last check: an interruption leaves each file old or new.
+// after the last check, a layer that is new in one move: an interruption leaves
+// each file old or new.
 func (t Tree) WriteDir(dir string) (Report, error) {
 	return t.render(&directory{tree: t, root: dir})
 }
@@ -36,10 +37,14 @@ type directory struct {
 	// exists tells which paths are there already.
 	exists []bool
 	stale  []string
-	isNew  bool // the root was not there
+	isNew  bool            // the root was not there
+	layers map[string]bool // → the folder is there already
+
+	read sync.Pool // *bytes.Buffer, for the files that are there
 
 	mu     sync.Mutex
-	stage  string // made with the first file that differs
+	stage  string          // made with the first file that differs
+	made   map[string]bool // layers that have a folder in the stage
 	staged []int
 }
 
@@ -50,9 +55,9 @@ func (d *directory) prepare(paths []string) error {
 	for i, p := range paths {
 		index[p] = i
 	}
-	layers := make(map[string]bool, len(d.tree.Layers))
+	d.layers = make(map[string]bool, len(d.tree.Layers))
 	for _, layer := range d.tree.Layers {
-		layers[layer.Name] = true
+		d.layers[layer.Name] = false
 	}
 	var errs []error
 	folders := []string{"."}
@@ -70,6 +75,7 @@ func (d *directory) prepare(paths []string) error {
 		for _, e := range entries {
 			path := filepath.ToSlash(filepath.Join(folder, e.Name()))
 			i, ours := index[path]
+			_, layer := d.layers[e.Name()]
 			name := filepath.Join(d.root, path)
 			switch {
 			case ours && !e.Type().IsRegular():
@@ -78,8 +84,11 @@ func (d *directory) prepare(paths []string) error {
 				d.exists[i] = true // put reads it, and looks whose it is
 			case folder == "." && e.IsDir() && strings.HasPrefix(e.Name(), stagePrefix):
 				d.stale = append(d.stale, path) // of an interrupted rendering
-			case folder == "." && (e.IsDir() || layers[e.Name()]):
+			case folder == "." && (e.IsDir() || layer):
 				folders = append(folders, e.Name()) // a layer, or what was one
+				if layer {
+					d.layers[e.Name()] = true
+				}
 			case e.Type().IsRegular() && (applied(e.Name()) || folder == "."):
 				own, err := d.own(name)
 				switch {
@@ -87,7 +96,7 @@ func (d *directory) prepare(paths []string) error {
 					errs = append(errs, err)
 				case own:
 					d.stale = append(d.stale, path)
-				case layers[folder]:
+				case d.layers[folder]:
 					errs = append(errs, foreign(name))
 				}
 			}
@@ -126,61 +135,87 @@ func (d *directory) isOwn(name string, text []byte) bool {
 
 // put stages a text that differs from the file in its place.
 func (d *directory) put(i int, text []byte) error {
-	name := filepath.Join(d.root, filepath.FromSlash(d.paths[i]))
 	if d.exists[i] {
-		old, err := os.ReadFile(name)
-		if err != nil {
+		same, err := d.same(filepath.Join(d.root, filepath.FromSlash(d.paths[i])), text)
+		if same || err != nil {
 			return err
 		}
-		if bytes.Equal(old, text) {
-			return nil
-		}
-		if !d.isOwn(name, old) {
-			return foreign(name)
-		}
 	}
-	stage, err := d.stageFor(i)
-	if err != nil {
+	if err := d.addStaged(i); err != nil {
 		return err
 	}
-	return os.WriteFile(stage, text, 0o644)
+	return os.WriteFile(filepath.Join(d.stage, filepath.FromSlash(d.paths[i])), text, 0o644)
 }
 
-// stageFor is where a file waits for the commit.
-func (d *directory) stageFor(i int) (string, error) {
+// same says whether a file of the Tree holds the text.
+func (d *directory) same(name string, text []byte) (bool, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	old, ok := d.read.Get().(*bytes.Buffer)
+	if !ok {
+		old = new(bytes.Buffer)
+	}
+	defer d.read.Put(old)
+	old.Reset()
+	if _, err := old.ReadFrom(f); err != nil {
+		return false, err
+	}
+	if bytes.Equal(old.Bytes(), text) {
+		return true, nil
+	}
+	if !d.isOwn(name, old.Bytes()) {
+		return false, foreign(name)
+	}
+	return false, nil
+}
+
+// addStaged makes room in the stage, where a file waits for the commit under
+// the path that it will have.
+func (d *directory) addStaged(i int) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.stage == "" {
 		if err := os.MkdirAll(d.root, 0o755); err != nil {
-			return "", err
+			return err
 		}
 		stage, err := os.MkdirTemp(d.root, stagePrefix)
 		if err != nil {
-			return "", err
+			return err
 		}
-		d.stage = stage
+		d.stage, d.made = stage, make(map[string]bool)
+	}
+	if layer, _, ok := strings.Cut(d.paths[i], "/"); ok && !d.made[layer] {
+		if err := os.Mkdir(filepath.Join(d.stage, layer), 0o755); err != nil {
+			return err
+		}
+		d.made[layer] = true
 	}
 	d.staged = append(d.staged, i)
-	return d.stagedName(i), nil
-}
-
-func (d *directory) stagedName(i int) string {
-	return filepath.Join(d.stage, strings.ReplaceAll(d.paths[i], "/", "_"))
+	return nil
 }
 
 // commit moves what was staged to its place, and removes what is stale.
 func (d *directory) commit(report *Report) error {
-	slices.Sort(d.staged)
+	move := func(path string) error {
+		path = filepath.FromSlash(path)
+		return os.Rename(filepath.Join(d.stage, path), filepath.Join(d.root, path))
+	}
 	for _, layer := range d.tree.Layers {
-		if len(d.staged) > 0 {
-			if err := os.MkdirAll(filepath.Join(d.root, layer.Name), 0o755); err != nil {
+		if d.made[layer.Name] && !d.layers[layer.Name] { // new: it takes its place as a whole
+			if err := move(layer.Name); err != nil {
 				return err
 			}
 		}
 	}
+	slices.Sort(d.staged)
 	for _, i := range d.staged {
-		if err := os.Rename(d.stagedName(i), filepath.Join(d.root, filepath.FromSlash(d.paths[i]))); err != nil {
-			return err
+		if layer, _, ok := strings.Cut(d.paths[i], "/"); !ok || d.layers[layer] {
+			if err := move(d.paths[i]); err != nil {
+				return err
+			}
 		}
 		report.Written = append(report.Written, d.paths[i])
 	}
@@ -196,7 +231,7 @@ func (d *directory) commit(report *Report) error {
 		}
 	}
 	if d.stage != "" {
-		return os.Remove(d.stage)
+		return os.RemoveAll(d.stage)
 	}
 	return nil
 }

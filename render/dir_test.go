@@ -251,3 +251,35 @@ func TestSameBytes(t *testing.T) {
 		}
 	}
 }
+
+// TestMissingLayer: a layer that is not there takes its place beside one that
+// is, where a file is missing.
+func TestMissingLayer(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := tree().WriteDir(dir); err != nil {
+		t.Fatal(err)
+	}
+	want := snapshot(t, dir)
+	for _, path := range []string{"base", "apps/web.yaml"} {
+		if err := os.RemoveAll(filepath.Join(dir, path)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	report, err := tree().WriteDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(report.Written, []string{"base/namespace.yaml", "apps/web.yaml"}) {
+		t.Errorf("wrote %v", report.Written)
+	}
+	if got := snapshot(t, dir); !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) != 2 {
+		t.Errorf("besides the layers there is %v", entries)
+	}
+}

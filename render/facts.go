@@ -2,7 +2,9 @@ package render
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -45,14 +47,26 @@ type claim struct{ by, what string }
 // facts are what the checks across files need to know of one file. They are
 // small: the objects themselves are gone by then.
 type facts struct {
-	objects    []id
-	uses       []use
-	claims     []claim
-	configKeys map[id][]string
-	ports      map[id][]corev1.ServicePort
-	notes      []string
-	pending    []string
-	errs       []error
+	objects []id
+	uses    []use
+	claims  []claim
+	configs []config
+	ports   []servicePort
+	notes   []string
+	pending []string
+	errs    []error
+}
+
+// config is the keys of a ConfigMap, sorted.
+type config struct {
+	of   id
+	keys []string
+}
+
+// servicePort is a port by which a Service can be referred to.
+type servicePort struct {
+	of   id
+	port networkingv1.ServiceBackendPort
 }
 
 // component takes down what a component says of itself.
@@ -70,8 +84,9 @@ func (f *facts) component(c Component) {
 	}
 }
 
-// object takes down an object: its name, what it refers to, what it claims.
-func (f *facts) object(o Object, readElsewhere bool) {
+// object takes down an object, what it refers to and what it claims, and gives
+// its name.
+func (f *facts) object(o Object, readElsewhere bool) id {
 	self := idOf(o)
 	f.objects = append(f.objects, self)
 	if self.kind == "" || self.name == "" {
@@ -79,16 +94,10 @@ func (f *facts) object(o Object, readElsewhere bool) {
 	}
 	switch o := o.(type) {
 	case *corev1.ConfigMap:
-		if f.configKeys == nil {
-			f.configKeys = make(map[id][]string)
-		}
-		for key := range o.Data {
-			f.configKeys[self] = append(f.configKeys[self], key)
-		}
-		for key := range o.BinaryData {
-			f.configKeys[self] = append(f.configKeys[self], key)
-		}
-		slices.Sort(f.configKeys[self])
+		keys := slices.AppendSeq(make([]string, 0, len(o.Data)+len(o.BinaryData)), maps.Keys(o.Data))
+		keys = slices.AppendSeq(keys, maps.Keys(o.BinaryData))
+		slices.Sort(keys)
+		f.configs = append(f.configs, config{self, slices.Compact(keys)})
 		if readElsewhere {
 			f.uses = append(f.uses, use{from: self, at: "data", to: self})
 		}
@@ -97,10 +106,12 @@ func (f *facts) object(o Object, readElsewhere bool) {
 			f.errs = append(f.errs, fmt.Errorf("%s: data: a rendered Secret must hold no value: describe it by a contract, and fill it in outside", self))
 		}
 	case *corev1.Service:
-		if f.ports == nil {
-			f.ports = make(map[id][]corev1.ServicePort)
+		for _, p := range o.Spec.Ports {
+			f.ports = append(f.ports, servicePort{self, networkingv1.ServiceBackendPort{Number: p.Port}})
+			if p.Name != "" {
+				f.ports = append(f.ports, servicePort{self, networkingv1.ServiceBackendPort{Name: p.Name}})
+			}
 		}
-		f.ports[self] = o.Spec.Ports
 	case *networkingv1.Ingress:
 		f.ingress(self, o)
 	case *corev1.Pod:
@@ -119,6 +130,7 @@ func (f *facts) object(o Object, readElsewhere bool) {
 	case *batchv1.CronJob:
 		f.pod(self, "spec.jobTemplate.spec.template.spec", &o.Spec.JobTemplate.Spec.Template.Spec)
 	}
+	return self
 }
 
 // selector refuses a workload whose pods are not its own. Selectors cannot be
@@ -170,7 +182,7 @@ func (f *facts) ingress(self id, o *networkingv1.Ingress) {
 			f.claims = append(f.claims, claim{self.String(), "the address " + rule.Host + path.Path})
 			if s := path.Backend.Service; s != nil {
 				f.uses = append(f.uses, use{
-					from: self, at: fmt.Sprintf("spec.rules[%d].http.paths[%d].backend.service", i, j),
+					from: self, at: "spec.rules[" + strconv.Itoa(i) + "].http.paths[" + strconv.Itoa(j) + "].backend.service",
 					to: id{kind: "Service", namespace: self.namespace, name: s.Name}, port: s.Port,
 				})
 			}
@@ -205,18 +217,18 @@ func (f *facts) pod(self id, at string, spec *corev1.PodSpec) {
 					continue
 				}
 				if s := e.ValueFrom.SecretKeyRef; s != nil {
-					refer(fmt.Sprintf("%s.%s[%s].env[%s]", at, list.name, c.Name, e.Name), "Secret", s.Name, s.Key, s.Optional)
+					refer(at+"."+list.name+"["+c.Name+"].env["+e.Name+"]", "Secret", s.Name, s.Key, s.Optional)
 				}
 				if m := e.ValueFrom.ConfigMapKeyRef; m != nil {
-					refer(fmt.Sprintf("%s.%s[%s].env[%s]", at, list.name, c.Name, e.Name), "ConfigMap", m.Name, m.Key, m.Optional)
+					refer(at+"."+list.name+"["+c.Name+"].env["+e.Name+"]", "ConfigMap", m.Name, m.Key, m.Optional)
 				}
 			}
 			for j, e := range c.EnvFrom {
 				if s := e.SecretRef; s != nil {
-					refer(fmt.Sprintf("%s.%s[%s].envFrom[%d]", at, list.name, c.Name, j), "Secret", s.Name, "", s.Optional)
+					refer(at+"."+list.name+"["+c.Name+"].envFrom["+strconv.Itoa(j)+"]", "Secret", s.Name, "", s.Optional)
 				}
 				if m := e.ConfigMapRef; m != nil {
-					refer(fmt.Sprintf("%s.%s[%s].envFrom[%d]", at, list.name, c.Name, j), "ConfigMap", m.Name, "", m.Optional)
+					refer(at+"."+list.name+"["+c.Name+"].envFrom["+strconv.Itoa(j)+"]", "ConfigMap", m.Name, "", m.Optional)
 				}
 			}
 		}

@@ -2,11 +2,11 @@ package render
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 )
 
 // index finds what a reference points at.
@@ -16,21 +16,31 @@ type index struct {
 	// Namespace itself, or -1 where none did.
 	early       map[string]int
 	middlewares map[string]bool
-	// data is the keys of ConfigMaps and Secrets; read, what was used of them.
-	// An empty key stands for all.
-	data  map[id][]string
-	read  map[id]map[string]bool
-	ports map[id][]corev1.ServicePort
+	data        map[id]*data // of ConfigMaps and Secrets
+	ports       map[servicePort]bool
 }
 
-func newIndex() *index {
+// data is the keys of a ConfigMap or a Secret.
+type data struct {
+	keys []string // sorted
+	read []bool   // those that something reads
+	all  bool     // something reads it whole
+}
+
+// newIndex makes an index with room for what was found.
+func newIndex(secrets int, found []facts) *index {
+	objects, configs, ports := 0, 0, 0
+	for i := range found {
+		objects += len(found[i].objects)
+		configs += len(found[i].configs)
+		ports += len(found[i].ports)
+	}
 	return &index{
-		objects:     make(map[id]int),
+		objects:     make(map[id]int, objects),
 		early:       make(map[string]int),
 		middlewares: make(map[string]bool),
-		data:        make(map[id][]string),
-		read:        make(map[id]map[string]bool),
-		ports:       make(map[id][]corev1.ServicePort),
+		data:        make(map[id]*data, secrets+configs),
+		ports:       make(map[servicePort]bool, ports),
 	}
 }
 
@@ -53,29 +63,25 @@ func (x *index) add(o id, file int) (first int, ok bool) {
 }
 
 // secret enters a Secret that people fill in.
-func (x *index) secret(s *corev1.Secret) error {
+func (x *index) secret(s *corev1.Secret) (id, error) {
 	o := id{kind: "Secret", namespace: s.Namespace, name: s.Name}
 	if _, ok := x.data[o]; ok {
-		return fmt.Errorf("%s: there are two contracts for it: make them one", o)
+		return o, fmt.Errorf("%s: there are two contracts for it: make them one", o)
 	}
-	names := []string{}
-	for key := range s.StringData {
-		names = append(names, key)
-	}
-	for key := range s.Data {
-		names = append(names, key)
-	}
-	slices.Sort(names)
-	x.data[o] = names
-	return nil
+	keys := slices.AppendSeq(slices.Collect(maps.Keys(s.StringData)), maps.Keys(s.Data))
+	slices.Sort(keys)
+	keys = slices.Compact(keys)
+	x.data[o] = &data{keys: keys, read: make([]bool, len(keys))}
+	return o, nil
 }
 
+// keys enters the keys of ConfigMaps and the ports of Services.
 func (x *index) keys(f *facts) {
-	for o, names := range f.configKeys {
-		x.data[o] = names
+	for _, c := range f.configs {
+		x.data[c.of] = &data{keys: c.keys, read: make([]bool, len(c.keys))}
 	}
-	for o, ports := range f.ports {
-		x.ports[o] = ports
+	for _, p := range f.ports {
+		x.ports[p] = true
 	}
 }
 
@@ -91,7 +97,7 @@ func (x *index) resolve(u use) error {
 		return nil
 	}
 	_, rendered := x.objects[u.to]
-	names, hasKeys := x.data[u.to]
+	d, hasKeys := x.data[u.to]
 	switch {
 	case u.to.kind == "Secret" && !rendered && !hasKeys:
 		return fail("there is no contract for %s: add it to the tree's Secrets", u.to)
@@ -99,42 +105,38 @@ func (x *index) resolve(u use) error {
 		return nil
 	case !rendered && !hasKeys:
 		return fail("there is no %s: render it in this tree", u.to)
-	case u.key != "" && !slices.Contains(names, u.key):
-		return fail("%s has no key %s: its keys are %s", u.to, u.key, strings.Join(names, ", "))
-	case u.to.kind == "Service" && !hasPort(x.ports[u.to], u.port):
+	case u.to.kind == "Service" && !x.ports[servicePort{u.to, u.port}]:
 		return fail("%s has no such port (%s%d)", u.to, u.port.Name, u.port.Number)
+	case !hasKeys:
+		return nil
+	case u.key == "":
+		d.all = true
+		return nil
 	}
-	if hasKeys {
-		if x.read[u.to] == nil {
-			x.read[u.to] = make(map[string]bool)
-		}
-		x.read[u.to][u.key] = true
+	i, ok := slices.BinarySearch(d.keys, u.key)
+	if !ok {
+		return fail("%s has no key %s: its keys are %s", u.to, u.key, strings.Join(d.keys, ", "))
 	}
+	d.read[i] = true
 	return nil
 }
 
-func hasPort(ports []corev1.ServicePort, want networkingv1.ServiceBackendPort) bool {
-	return slices.ContainsFunc(ports, func(p corev1.ServicePort) bool {
-		return want.Name != "" && p.Name == want.Name || want.Name == "" && p.Port == want.Number
-	})
-}
-
 // orphans are the keys that nothing reads.
-func (x *index) orphans(contracts []Secret, secrets []*corev1.Secret, found []facts) []string {
+func (x *index) orphans(contracts []Secret, secrets []id, found []facts) []string {
 	var notes []string
 	report := func(o id, elsewhere func(string) bool) {
-		read := x.read[o]
-		if read[""] {
+		d := x.data[o]
+		if d == nil || d.all {
 			return
 		}
-		for _, key := range x.data[o] {
-			if !read[key] && !elsewhere(key) {
+		for i, key := range d.keys {
+			if !d.read[i] && !elsewhere(key) {
 				notes = append(notes, fmt.Sprintf("%s: nothing reads the key %s: remove it, or say who does", o, key))
 			}
 		}
 	}
-	for i, s := range secrets {
-		report(id{kind: "Secret", namespace: s.Namespace, name: s.Name}, contracts[i].ReadElsewhere)
+	for i, o := range secrets {
+		report(o, contracts[i].ReadElsewhere)
 	}
 	for i := range found {
 		for _, o := range found[i].objects {

@@ -274,7 +274,9 @@ func (t Tree) file(buf []byte, j job, f *facts) []byte {
 	buf = append(buf, t.header(j.path)...)
 	if j.layer == "" {
 		buf = append(buf, j.text...)
-		f.errs = append(f.errs, t.checkAddresses("text", buf)...)
+		for _, err := range t.checkAddresses(buf) {
+			f.errs = append(f.errs, fmt.Errorf("text: %w", err))
+		}
 		return buf
 	}
 	for _, c := range j.components {
@@ -286,7 +288,7 @@ func (t Tree) file(buf []byte, j job, f *facts) []byte {
 		reader, ok := c.(interface{ ReadElsewhere() bool })
 		elsewhere := ok && reader.ReadElsewhere()
 		for _, o := range objects {
-			f.object(o, elsewhere) // of a mistaken component too, so that one mistake is told once
+			self := f.object(o, elsewhere) // of a mistaken component too, so that one mistake is told once
 			if err != nil {
 				continue
 			}
@@ -296,11 +298,13 @@ func (t Tree) file(buf []byte, j job, f *facts) []byte {
 			start := len(buf)
 			text, err := encode.Append(buf, o)
 			if err != nil {
-				f.errs = append(f.errs, fmt.Errorf("%s: %w", idOf(o), err))
+				f.errs = append(f.errs, fmt.Errorf("%s: %w", self, err))
 				continue
 			}
 			buf = text
-			f.errs = append(f.errs, t.checkAddresses(idOf(o).String(), buf[start:])...)
+			for _, err := range t.checkAddresses(buf[start:]) {
+				f.errs = append(f.errs, fmt.Errorf("%s: %w", self, err))
+			}
 		}
 	}
 	return buf
