@@ -1,0 +1,266 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/apps"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+)
+
+// bin is where the built programs are.
+var bin string
+
+func TestMain(m *testing.M) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	bin = filepath.Join(cache, "dezky-fleet-e2e", "bin")
+	build := exec.Command("go", "install", "tool")
+	build.Env = append(os.Environ(), "GOBIN="+bin)
+	build.Stderr = os.Stderr
+	fmt.Fprintln(os.Stderr, "building etcd, kube-apiserver and kubectl: minutes the first time")
+	if err := build.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "go install tool:", err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// cluster is an API server with nothing in it and no controllers.
+type cluster struct {
+	t   *testing.T
+	dir string
+	url string
+}
+
+// start runs a cluster until the end of the test.
+func start(t *testing.T) cluster {
+	t.Helper()
+	dir := t.TempDir()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "key.pem"), pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}))
+	write(t, filepath.Join(dir, "tokens.csv"), []byte("admin,admin,1,system:masters\n"))
+
+	etcd, peer, api := freeAddress(t), freeAddress(t), freeAddress(t)
+	host, port, _ := net.SplitHostPort(api)
+	run(t, dir, "etcd.log", "server", // etcd, named after its package
+		"--data-dir="+filepath.Join(dir, "etcd"),
+		"--listen-client-urls=http://"+etcd, "--advertise-client-urls=http://"+etcd,
+		"--listen-peer-urls=http://"+peer, "--initial-advertise-peer-urls=http://"+peer,
+		"--initial-cluster=default=http://"+peer, "--unsafe-no-fsync")
+	run(t, dir, "kube-apiserver.log", "kube-apiserver",
+		"--etcd-servers=http://"+etcd,
+		"--bind-address="+host, "--secure-port="+port, "--cert-dir="+filepath.Join(dir, "certs"),
+		"--service-account-issuer=https://kubernetes.default.svc",
+		"--service-account-key-file="+filepath.Join(dir, "key.pem"),
+		"--service-account-signing-key-file="+filepath.Join(dir, "key.pem"),
+		"--service-cluster-ip-range=10.43.0.0/16",
+		"--token-auth-file="+filepath.Join(dir, "tokens.csv"),
+		"--authorization-mode=RBAC",
+		"--allow-privileged=true",                    // as k3s has it
+		"--disable-admission-plugins=ServiceAccount", // no controller makes the default accounts
+	)
+	c := cluster{t: t, dir: dir, url: "https://" + api}
+	c.eventually("get", "--raw=/readyz")
+	c.eventually("apply", "-f", middlewareCRD(t))
+	c.eventually("get", "middlewares.traefik.io", "-A")
+	return c
+}
+
+// run starts a program, and ends it with the test.
+func run(t *testing.T, dir, logName, program string, args ...string) {
+	t.Helper()
+	log, err := os.Create(filepath.Join(dir, logName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(filepath.Join(bin, program), args...)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+		log.Close()
+		if t.Failed() {
+			text, _ := os.ReadFile(log.Name())
+			t.Logf("the end of %s:\n%s", logName, text[max(0, len(text)-4000):])
+		}
+	})
+}
+
+func write(t *testing.T, path string, data []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// middlewareCRD is the definition of Traefik's Middleware, as Traefik's module
+// ships it.
+func middlewareCRD(t *testing.T) string {
+	t.Helper()
+	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/traefik/traefik/v3").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(strings.TrimSpace(string(dir)), "docs/content/reference/dynamic-configuration/traefik.io_middlewares.yaml")
+}
+
+// try runs kubectl as an admin.
+func (c cluster) try(stdin []byte, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(bin, "kubectl"), append([]string{"--server=" + c.url, "--token=admin", "--insecure-skip-tls-verify"}, args...)...)
+	cmd.Env = append(os.Environ(), "HOME="+c.dir, "KUBECONFIG=")
+	cmd.Stdin = bytes.NewReader(stdin)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// kubectl fails the test where the command does.
+func (c cluster) kubectl(args ...string) string {
+	c.t.Helper()
+	out, err := c.try(nil, args...)
+	if err != nil {
+		c.t.Fatalf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+// eventually tries for a minute.
+func (c cluster) eventually(args ...string) {
+	c.t.Helper()
+	var out string
+	var err error
+	for range 120 {
+		if out, err = c.try(nil, args...); err == nil {
+			return
+		}
+		time.Sleep(500 * time.Millisecond)
+	}
+	c.t.Fatalf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
+}
+
+const deployer = "--as=system:serviceaccount:dezky-apps:ci-deployer"
+
+func TestApply(t *testing.T) {
+	for _, environment := range apps.EnvironmentNames() {
+		t.Run(environment, func(t *testing.T) {
+			tree, err := apps.Tree(environment, render.Images{Tag: "0123456789abcdef0123456789abcdef01234567"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			out := t.TempDir()
+			report, err := tree.WriteDir(out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := start(t)
+
+			// An empty cluster takes the layers in one pass, each applied by
+			// the hands that it is meant for.
+			c.kubectl("apply", "-f", filepath.Join(out, "ci"))
+			c.kubectl("apply", deployer, "-f", filepath.Join(out, "apps"))
+			c.kubectl("create", "namespace", "dezky-auth")
+			c.kubectl("apply", "-f", filepath.Join(out, "auth"))
+
+			// A second time nothing changes: what is rendered is what the
+			// server has, down to its defaults.
+			if again := c.kubectl("apply", deployer, "-f", filepath.Join(out, "apps")); strings.Contains(again, "created") {
+				t.Errorf("the second apply:\n%s", again)
+			}
+			for _, layer := range []string{"ci", "apps", "auth"} {
+				if diff, err := c.try(nil, "diff", "-f", filepath.Join(out, layer)); err != nil {
+					t.Errorf("%s differs from what is in the cluster: %v\n%s", layer, err, diff)
+				}
+			}
+			if n := strings.Count(c.kubectl("get", "-o", "name", "-f", filepath.Join(out, "ci"), "-f", filepath.Join(out, "apps"), "-f", filepath.Join(out, "auth")), "\n"); n != report.Objects {
+				t.Errorf("%d objects in the cluster, %d rendered", n, report.Objects)
+			}
+
+			// The pods pass the Pod Security of their namespaces.
+			for _, namespace := range []string{"dezky-apps", "dezky-ci"} {
+				var list appsv1.DeploymentList
+				if err := json.Unmarshal([]byte(c.kubectl("get", "deployments", "-n", namespace, "-o", "json")), &list); err != nil {
+					t.Fatal(err)
+				}
+				if len(list.Items) == 0 {
+					t.Errorf("%s: no Deployment", namespace)
+				}
+				for _, d := range list.Items {
+					pod, err := json.Marshal(corev1.Pod{
+						TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
+						ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: d.Name},
+						Spec:       d.Spec.Template.Spec,
+					})
+					if err != nil {
+						t.Fatal(err)
+					}
+					if out, err := c.try(pod, "create", "--dry-run=server", "-f", "-"); err != nil || strings.Contains(out, "Warning") {
+						t.Errorf("the pod of %s/%s: %v\n%s", namespace, d.Name, err, out)
+					}
+				}
+			}
+
+			// The pipeline may do its work and nothing else.
+			for _, tc := range []struct {
+				args []string
+				want string
+			}{
+				{[]string{"patch", "deployments.apps"}, "yes"},
+				{[]string{"patch", "middlewares.traefik.io"}, "yes"},
+				{[]string{"watch", "replicasets.apps"}, "yes"},
+				{[]string{"get", "secrets"}, "no"},
+				{[]string{"create", "secrets"}, "no"},
+				{[]string{"create", "pods"}, "no"},
+				{[]string{"delete", "deployments.apps"}, "no"},
+				{[]string{"patch", "namespaces"}, "no"},
+				{[]string{"create", "rolebindings.rbac.authorization.k8s.io"}, "no"},
+			} {
+				out, _ := c.try(nil, append([]string{"auth", "can-i", deployer, "-n", "dezky-apps"}, tc.args...)...)
+				if got := regexp.MustCompile(`(?m)^(yes|no)$`).FindString(out); got != tc.want {
+					t.Errorf("may ci-deployer %s? %q, want %s", strings.Join(tc.args, " "), out, tc.want)
+				}
+			}
+			if out, _ := c.try(nil, "auth", "can-i", deployer, "-n", "dezky-ci", "create", "deployments.apps"); !strings.Contains(out, "no") {
+				t.Errorf("may ci-deployer create Deployments in dezky-ci? %q", out)
+			}
+		})
+	}
+}
