@@ -100,7 +100,7 @@ func sessionCode(public ...string) []string {
 // containerEnv is the variables of the app's container.
 func containerEnv(objects []components.Object) []corev1.EnvVar {
 	for _, o := range objects {
-		if d, ok := o.(*appsv1.Deployment); ok {
+		if d, ok := o.(*appsv1.Deployment); ok && len(d.Spec.Template.Spec.Containers) > 0 {
 			return d.Spec.Template.Spec.Containers[0].Env
 		}
 	}

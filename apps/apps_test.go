@@ -194,11 +194,7 @@ func TestNotes(t *testing.T) {
 func TestHostInOnePlace(t *testing.T) {
 	env := Environments()[0]
 	env.Hosts.Portal = "my"
-	tree, err := newTier(env).tree()
-	if err != nil {
-		t.Fatal(err)
-	}
-	files := texts(t, tree)
+	files := texts(t, newTier(env).tree())
 	for path, text := range files {
 		if strings.Contains(text, "app.dezky.eu") {
 			t.Errorf("%s still has the old host", path)
@@ -293,10 +289,7 @@ func TestIncidents(t *testing.T) {
 		}), "Ingress dezky-apps/platform-api: metadata.annotations[traefik.ingress.kubernetes.io/router.priority]: can outrank cert-manager's HTTP-01 solver"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			tree, err := tc.tier(t).tree()
-			if err == nil {
-				_, _, err = tree.Files()
-			}
+			_, _, err := tc.tier(t).tree().Files()
 			if err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("the error is\n%v\nwant in it\n%s", err, tc.want)
 			}

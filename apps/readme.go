@@ -11,7 +11,7 @@ import (
 
 // readme is the documentation of the rendered environment, made from the same
 // values as its manifests.
-func (t tier) readme() string {
+func (t tier) readme() (string, error) {
 	var b strings.Builder
 	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 
@@ -109,7 +109,7 @@ func (t tier) readme() string {
 		}
 		p("")
 	}
-	return strings.TrimRight(b.String(), "\n") + "\n"
+	return strings.TrimRight(b.String(), "\n") + "\n", nil
 }
 
 // variables is the section of one app.
@@ -124,10 +124,13 @@ func (t tier) variables(p func(string, ...any), a App) {
 		return // told where the app is rendered
 	}
 	for _, e := range containerEnv(objects) {
-		if ref := e.ValueFrom; ref != nil {
-			values[e.Name] = fmt.Sprintf("Secret `%s`, key `%s`", ref.SecretKeyRef.Name, ref.SecretKeyRef.Key)
-		} else {
+		switch from := e.ValueFrom; {
+		case from == nil:
 			values[e.Name] = code(e.Value)
+		case from.SecretKeyRef != nil:
+			values[e.Name] = fmt.Sprintf("Secret `%s`, key `%s`", from.SecretKeyRef.Name, from.SecretKeyRef.Key)
+		default:
+			values[e.Name] = "from the cluster"
 		}
 	}
 	if a.Config != nil {

@@ -69,11 +69,11 @@ func Tree(name string, images render.Images) (render.Tree, error) {
 		return render.Tree{}, err
 	}
 	env.images = images
-	return newTier(env).tree()
+	return newTier(env).tree(), nil
 }
 
 // tree lays the tier out in layers and files.
-func (t tier) tree() (render.Tree, error) {
+func (t tier) tree() render.Tree {
 	apps := render.Layer{Name: "apps", Files: []render.File{
 		{Name: "redirect-middleware", Components: []render.Component{redirect(), headers()}},
 	}}
@@ -87,10 +87,6 @@ func (t tier) tree() (render.Tree, error) {
 		}
 	}
 
-	template, err := t.secrets().Template()
-	if err != nil {
-		return render.Tree{}, err
-	}
 	tree := render.Tree{
 		Name: "the dezky app tier",
 		Layers: []render.Layer{
@@ -110,8 +106,8 @@ func (t tier) tree() (render.Tree, error) {
 			}},
 		},
 		Texts: []render.Text{
-			{Name: "README.md", Content: t.readme()},
-			{Name: "secrets.example.yaml", Content: template},
+			{Name: "README.md", Content: t.readme},
+			{Name: "secrets.example.yaml", Content: t.secrets().Template},
 		},
 		Domain:         t.env.Domain,
 		ForeignDomains: t.env.foreignDomains(),
@@ -122,7 +118,7 @@ func (t tier) tree() (render.Tree, error) {
 	if t.env.Pinned {
 		tree.Notes = append(tree.Notes, t.unpinned()...)
 	}
-	return tree, nil
+	return tree
 }
 
 // unpinned reports images that follow the tag latest.

@@ -31,6 +31,10 @@ type claims string
 func (c claims) Objects() ([]render.Object, error) { return nil, nil }
 func (c claims) Claims() []string                  { return []string{string(c)} }
 
+func content(text string) func() (string, error) {
+	return func() (string, error) { return text, nil }
+}
+
 // secret is the contract of a Secret with one key.
 type secret struct{}
 
@@ -248,14 +252,24 @@ func TestRefused(t *testing.T) {
 		}(), `layer apps: file "../x": name: `},
 		{"a bad text name", func() render.Tree {
 			tr := tree()
-			tr.Texts = []render.Text{{Name: "x.sh"}}
+			tr.Texts = []render.Text{{Name: "x.sh", Content: content("")}}
 			return tr
 		}(), `text "x.sh": name: must end in .md, .yaml or .txt`},
 		{"another domain in a text", func() render.Tree {
 			tr := tree()
-			tr.Texts = []render.Text{{Name: "x.md", Content: "see example.local"}}
+			tr.Texts = []render.Text{{Name: "x.md", Content: content("see example.local")}}
 			return tr
 		}(), `x.md: text: "see example.local" holds example.local`},
+		{"a text without content", func() render.Tree {
+			tr := tree()
+			tr.Texts = []render.Text{{Name: "x.md"}}
+			return tr
+		}(), `text "x.md": content: say how it is made`},
+		{"a text that cannot be made", func() render.Tree {
+			tr := tree()
+			tr.Texts = []render.Text{{Name: "x.md", Content: func() (string, error) { return "", errors.New("no words") }}}
+			return tr
+		}(), `x.md: no words`},
 		{"no name", func() render.Tree {
 			tr := tree()
 			tr.Name = ""

@@ -93,8 +93,9 @@ type File struct {
 type Text struct {
 	// Name with its ending: .md, .yaml or .txt.
 	Name string
-	// Content after the first line, which says who rendered the file.
-	Content string
+	// Content makes what follows the first line, which says who rendered the
+	// file. It is called where texts are rendered, and nowhere else.
+	Content func() (string, error)
 }
 
 // Rendered is one file's text.
@@ -178,7 +179,7 @@ type job struct {
 	layer      string
 	path       string
 	components []Component
-	text       string
+	text       func() (string, error)
 }
 
 // render makes every file, and commits them if nothing is wrong with any.
@@ -256,6 +257,9 @@ func (t Tree) jobs() ([]job, error) {
 			errs = append(errs, fmt.Errorf("text %q: name: must end in .md, .yaml or .txt", text.Name))
 		}
 		checkName("text", strings.ToLower(text.Name))
+		if text.Content == nil {
+			errs = append(errs, fmt.Errorf("text %q: content: say how it is made", text.Name))
+		}
 		jobs = append(jobs, job{path: text.Name, text: text.Content})
 	}
 	paths := make(map[string]bool, len(jobs))
@@ -273,7 +277,11 @@ func (t Tree) jobs() ([]job, error) {
 func (t Tree) file(buf []byte, j job, f *facts) []byte {
 	buf = append(buf, t.header(j.path)...)
 	if j.layer == "" {
-		buf = append(buf, j.text...)
+		text, err := j.text()
+		if err != nil {
+			f.errs = append(f.errs, split(err)...)
+		}
+		buf = append(buf, text...)
 		for _, err := range t.checkAddresses(buf) {
 			f.errs = append(f.errs, fmt.Errorf("text: %w", err))
 		}
