@@ -32,13 +32,6 @@ func (a App) files() []render.File {
 	return files
 }
 
-// app is the pods of an app of this tier, as a peer.
-func app(name string) components.Peer {
-	peer := components.WebApp{Name: name, Namespace: namespace}.Peer()
-	peer.Ports = nil // those of the app that it reaches
-	return peer
-}
-
 // redirect and headers are shared by all Ingresses.
 func redirect() traefik.RedirectMiddleware {
 	return traefik.RedirectMiddleware{Name: "redirect-https", Namespace: namespace}

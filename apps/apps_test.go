@@ -137,10 +137,10 @@ func TestTier(t *testing.T) {
 			"AUTHENTIK_ISSUER: https://auth.dezky.eu/application/o/portal/\n", "AUTHENTIK_JWKS_URL: https://auth.dezky.eu/application/o/portal/jwks/\n",
 			"AUTHENTIK_API_URL: ", "STALWART_URL: http://10.42.0.1:8080\n", "OCIS_URL: ", "AUDIT_COLD_ENDPOINT: ", "FEATURE_",
 		},
-		"ci/ci-deployer.yaml":   {"name: ci-deployer-token\n", "type: kubernetes.io/service-account-token\n", "- middlewares\n"},
-		"ci/00-namespaces.yaml": {"name: dezky-apps\n", "pod-security.kubernetes.io/enforce: restricted\n"},
-		"auth/blueprint.yaml":   {"scope-offline_access", "OIDC_PORTAL_CLIENT_SECRET", "OIDC_OPERATOR_CLIENT_SECRET"},
-		"secrets.example.yaml":  {"mongo.dezky-data.svc.cluster.local:27017", "redis.dezky-data.svc.cluster.local:6379/1", "name: registry-pull\n", "AUTHENTIK_BOOTSTRAP_TOKEN"},
+		"ci/ci-deployer.yaml":          {"name: ci-deployer-token\n", "type: kubernetes.io/service-account-token\n", "- middlewares\n"},
+		"ci/00-namespaces.yaml":        {"name: dezky-apps\n", "pod-security.kubernetes.io/enforce: restricted\n"},
+		"auth/blueprint.yaml":          {"scope-offline_access", "OIDC_PORTAL_CLIENT_SECRET", "OIDC_OPERATOR_CLIENT_SECRET"},
+		"secrets/secrets.example.yaml": {"mongo.dezky-data.svc.cluster.local:27017", "redis.dezky-data.svc.cluster.local:6379/1", "name: registry-pull\n", "AUTHENTIK_BOOTSTRAP_TOKEN"},
 	} {
 		for _, want := range wants {
 			if !strings.Contains(files[path], want) {
@@ -157,7 +157,7 @@ func TestPending(t *testing.T) {
 		t.Fatal(err)
 	}
 	list := strings.Join(report.Pending, "\n")
-	for _, want := range []string{"STALWART_URL: http://10.42.0.1:8080 until", "OCIS_URL: http", "AUDIT_COLD_ENDPOINT: (empty) until"} {
+	for _, want := range []string{"STALWART_URL: http://10.42.0.1:8080 until", "OCIS_URL: http", "AUDIT_COLD_ENDPOINT: (empty) until", "OCIS_SVC_PASSWORD: a placeholder"} {
 		if !strings.Contains(list, want) {
 			t.Errorf("pending is\n%s\nwant in it %s", list, want)
 		}
@@ -207,9 +207,9 @@ func TestHostInOnePlace(t *testing.T) {
 			"- name: NUXT_PUBLIC_PORTAL_URL\n          value: https://my.dezky.eu\n",
 			"- name: NUXT_OIDC_PROVIDERS_OIDC_LOGOUT_REDIRECT_URI\n          value: https://my.dezky.eu/\n",
 		},
-		"auth/blueprint.yaml":  {"url: https://my.dezky.eu/auth/oidc/callback\n", "url: https://my.dezky.eu/auth/callback\n", "meta_launch_url: https://my.dezky.eu/\n"},
-		"README.md":            {"\nmy.dezky.eu\n", "[my.dezky.eu](https://my.dezky.eu)", "`https://my.dezky.eu/auth/callback`"},
-		"secrets.example.yaml": {"https://my.dezky.eu/auth/callback"},
+		"auth/blueprint.yaml":          {"url: https://my.dezky.eu/auth/oidc/callback\n", "url: https://my.dezky.eu/auth/callback\n", "meta_launch_url: https://my.dezky.eu/\n"},
+		"README.md":                    {"\nmy.dezky.eu\n", "[my.dezky.eu](https://my.dezky.eu)", "`https://my.dezky.eu/auth/callback`"},
+		"secrets/secrets.example.yaml": {"https://my.dezky.eu/auth/callback"},
 	} {
 		for _, w := range want {
 			if !strings.Contains(files[path], w) {
@@ -259,18 +259,23 @@ func TestIncidents(t *testing.T) {
 			login(tr, "portal", func(c *components.OIDCClient) { c.Sessions = nil })
 			tr.apps[portalIndex].Web.Replicas = 1
 		}), "login.sessions: Required value: outside development sessions must be shared"},
+		{"an environment that forgot to share its sessions", func(*testing.T) tier {
+			env := Environments()[0]
+			env.SharedSessions, env.SessionReplicas = false, 1
+			return newTier(env)
+		}, "apps/portal.yaml: WebApp dezky-apps/portal: login.sessions: Required value: outside development sessions must be shared"},
 		{"one key prefix for two apps", edit(func(tr *tier) {
 			login(tr, "operator", func(c *components.OIDCClient) { s := *c.Sessions; s.Prefix = "portal"; c.Sessions = &s })
-		}), "uses the keys portal:* in Redis redis.dezky-data.svc.cluster.local:6379, database 1, and so does apps/operator.yaml: each needs its own"},
+		}), "uses the keys portal:* in Redis redis.dezky-data.svc.cluster.local:6379, database 1, and so does apps/operator.yaml: dezky-apps/operator: each needs its own"},
 		{"one slug for two apps", edit(func(tr *tier) {
 			login(tr, "operator", func(c *components.OIDCClient) { c.Slug = "portal" })
-		}), "uses the Authentik slug portal at auth.dezky.eu, and so does apps/operator.yaml"},
+		}), "uses the Authentik slug portal at auth.dezky.eu, and so does apps/operator.yaml: dezky-apps/operator"},
 		{"sign-out to the other environment", edit(func(tr *tier) {
 			tr.apps[operatorIndex].Web.Env["NUXT_PUBLIC_SIGN_OUT_URL"] = "https://auth.dezky.local/application/o/operator/end-session/"
-		}), `apps/operator.yaml: Deployment dezky-apps/operator: "value: https://auth.dezky.local/application/o/operator/end-session/" holds dezky.local, the domain of another environment`},
+		}), `apps/operator.yaml: Deployment dezky-apps/operator: "value: https://auth.dezky.local/application/o/operator/end-session/" holds auth.dezky.local, of the domain of another environment`},
 		{"the client of the other environment", edit(func(tr *tier) {
 			login(tr, "operator", func(c *components.OIDCClient) { c.Authentik = "auth.dezky.local" })
-		}), "holds dezky.local, the domain of another environment"},
+		}), "holds auth.dezky.local, of the domain of another environment"},
 		{"plain HTTP", edit(func(tr *tier) {
 			tr.apps[portalIndex].Web.Env["NUXT_PUBLIC_PORTAL_URL"] = "http://app.dezky.eu"
 		}), `"value: http://app.dezky.eu" sends to app.dezky.eu in plain HTTP`},
@@ -313,7 +318,7 @@ func TestReplicasStand(t *testing.T) {
 func TestContracts(t *testing.T) {
 	for _, env := range Environments() {
 		tr := newTier(env)
-		template := texts(t, testTree(t, env.Name))["secrets.example.yaml"]
+		template := texts(t, testTree(t, env.Name))["secrets/secrets.example.yaml"]
 		var names []string
 		for doc := range strings.SplitSeq(template, "\n---\n") {
 			var s corev1.Secret

@@ -20,13 +20,12 @@ type Environment struct {
 	// Issuer is the ClusterIssuer of cert-manager.
 	Issuer string
 	// SharedSessions keeps sessions in the Redis of the data tier. If false,
-	// they are in memory, and the session apps have one replica.
+	// they are in memory: in development only, and with one replica.
 	SharedSessions bool
+	// Development allows what production must not have.
+	Development bool
 	// SessionReplicas of portal and operator.
 	SessionReplicas int32
-	// Pinned says that releases go here: a rendering whose images follow the
-	// tag latest is told so.
-	Pinned bool
 
 	images render.Images
 }
@@ -54,7 +53,6 @@ func Environments() []Environment {
 			Issuer:          "letsencrypt-prod",
 			SharedSessions:  true,
 			SessionReplicas: 2,
-			Pinned:          true,
 		},
 		{
 			Name:            "development",
@@ -62,6 +60,7 @@ func Environments() []Environment {
 			Hosts:           hosts(),
 			Issuer:          "dezky-local", // Let's Encrypt cannot reach .local
 			SessionReplicas: 1,
+			Development:     true,
 		},
 	}
 }
@@ -122,7 +121,7 @@ func (e Environment) login(app, host string) *components.OIDCClient {
 		Host:        e.Host(host),
 		Authentik:   e.Host(e.Hosts.Auth),
 		Sessions:    e.Sessions(app),
-		Development: !e.SharedSessions,
+		Development: e.Development,
 	}
 }
 

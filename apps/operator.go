@@ -23,6 +23,7 @@ func operator(env Environment, login *components.OIDCClient, api components.WebA
 		Web:     web,
 		Ingress: env.ingress(env.Hosts.Operator, web),
 		Secret:  login.Secret(),
-		Code:    sessionCode("operatorUrl"),
+		Code: append(sessionCode("operatorUrl"),
+			"Authorise: Authentik lets every user of dezky sign in here unless its application is bound to a group, so the code must know who is staff."),
 	}
 }

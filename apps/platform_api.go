@@ -6,7 +6,7 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 )
 
-// platformAPI is the backend: one process, since it chains its audit log.
+// platformAPI is the backend.
 func platformAPI(env Environment, portal *components.OIDCClient) App {
 	secret := platformSecrets()
 	config := platformConfig(portal)
@@ -26,7 +26,7 @@ func platformAPI(env Environment, portal *components.OIDCClient) App {
 		SecretEnv:  variables,
 		Probes:     components.Probes{Startup: "/health/live", Readiness: "/health/ready", Liveness: "/health/live"},
 		Network: &components.Network{
-			From: []components.Peer{proxy(), app("portal"), app("booking"), app("operator")},
+			From: []components.Peer{proxy()}, // and who calls it: see newTier
 			To: []components.Peer{
 				mongoDB().Peer(),
 				authentikServer().Peer(9000, 9443),
@@ -86,7 +86,7 @@ func platformSecrets() components.Secret {
 			{
 				Name: "MONGODB_URI", Purpose: "Portal and app database",
 				Source: "the credentials of the MongoDB in " + dataNamespace,
-				Format: components.URI{Scheme: "mongodb", Host: mongoDB().Address()}, Rotation: components.RotationNeedsPeer,
+				Format: components.URI{Scheme: "mongodb", Host: mongoDB().Address(), Password: true}, Rotation: components.RotationNeedsPeer,
 			},
 			{
 				Name: "SCHEDULING_CREDENTIAL_KEY", Purpose: "AES key that encrypts stored scheduling credentials",

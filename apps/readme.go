@@ -60,10 +60,8 @@ func (t tier) readme() (string, error) {
 		}
 	}
 	for _, s := range t.contracts() {
-		for _, k := range s.Keys {
-			if k.Placeholder != "" {
-				p("- Secret %s/%s, %s: a placeholder, since %s.", s.Namespace, s.Name, k.Name, k.Placeholder)
-			}
+		for _, line := range s.PendingValues() {
+			p("- %s.", line)
 		}
 	}
 
@@ -81,7 +79,7 @@ func (t tier) readme() (string, error) {
 		p("| Callbacks | %s |", code(c.RedirectURIs()...))
 		p("| After sign-out | `%s` |", c.LogoutURI())
 		p("| Sessions | %s |", sessions(c))
-		p("| Limits | %s |", c.IdleLimits())
+		p("| A session ends | %s |", c.Limits())
 		p("")
 	}
 

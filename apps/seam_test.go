@@ -79,7 +79,7 @@ func TestSeam(t *testing.T) {
 					providers[e.ID] = e
 				}
 			}
-			worker := decode[corev1.Secret](t, files["secrets.example.yaml"], "Secret", "dezky-apps-env")
+			worker := decode[corev1.Secret](t, files["secrets/secrets.example.yaml"], "Secret", "dezky-apps-env")
 
 			apps := 0
 			for _, application := range blueprint.Entries {
@@ -103,7 +103,7 @@ func TestSeam(t *testing.T) {
 				// The app is called as its application.
 				web := decode[appsv1.Deployment](t, files["apps/"+slug+".yaml"], "Deployment", slug)
 				ingress := decode[networkingv1.Ingress](t, files["apps/"+slug+".yaml"], "Ingress", slug)
-				secret := decode[corev1.Secret](t, files["secrets.example.yaml"], "Secret", slug+"-secrets")
+				secret := decode[corev1.Secret](t, files["secrets/secrets.example.yaml"], "Secret", slug+"-secrets")
 				value, ref := make(map[string]string), make(map[string]string)
 				for _, e := range web.Spec.Template.Spec.Containers[0].Env {
 					value[e.Name] = e.Value

@@ -22,19 +22,28 @@ type tier struct {
 func newTier(env Environment) tier {
 	portalLogin, operatorLogin := env.login("portal", env.Hosts.Portal), env.login("operator", env.Hosts.Operator)
 	api := platformAPI(env, portalLogin)
+	callers := []App{
+		portal(env, portalLogin, api.Web),
+		booking(env, api.Web),
+		operator(env, operatorLogin, api.Web),
+	}
+	// Who calls platform-api may reach it, and everyone who signs users in is
+	// a client of Authentik: neither is said twice.
+	var clients []components.OIDCClient
+	for _, a := range callers {
+		api.Web.Network.From = append(api.Web.Network.From, a.Web.Peer())
+		if a.Web.Login != nil {
+			clients = append(clients, *a.Web.Login)
+		}
+	}
 	return tier{
-		env: env,
-		apps: []App{
-			api,
-			portal(env, portalLogin, api.Web),
-			booking(env, api.Web),
-			operator(env, operatorLogin, api.Web),
-		},
+		env:  env,
+		apps: append([]App{api}, callers...),
 		blueprint: authentik.Blueprint{
 			Name:      "dezky-apps",
 			Namespace: authNamespace,
 			Version:   authentik.Version{2026, 8},
-			Clients:   []components.OIDCClient{*portalLogin, *operatorLogin},
+			Clients:   clients,
 		},
 		runner: gitea.Runner{
 			Name:      "gitea-runner",
@@ -88,7 +97,7 @@ func (t tier) tree() render.Tree {
 	}
 
 	tree := render.Tree{
-		Name: "the dezky app tier",
+		Name: "the dezky app tier, " + t.env.Name,
 		Layers: []render.Layer{
 			{Name: "ci", Files: []render.File{
 				// First by name: kubectl takes files in that order, and
@@ -107,7 +116,7 @@ func (t tier) tree() render.Tree {
 		},
 		Texts: []render.Text{
 			{Name: "README.md", Content: t.readme},
-			{Name: "secrets.example.yaml", Content: t.secrets().Template},
+			{Name: "secrets/secrets.example.yaml", Content: t.secrets().Template},
 		},
 		Domain:         t.env.Domain,
 		ForeignDomains: t.env.foreignDomains(),
@@ -115,7 +124,7 @@ func (t tier) tree() render.Tree {
 	for _, s := range t.contracts() {
 		tree.Secrets = append(tree.Secrets, s)
 	}
-	if t.env.Pinned {
+	if !t.env.Development {
 		tree.Notes = append(tree.Notes, t.unpinned()...)
 	}
 	return tree

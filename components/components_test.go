@@ -13,6 +13,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 )
@@ -115,21 +118,44 @@ func TestRefused(t *testing.T) {
 			w.Login = new(with(*login(), func(c *components.OIDCClient) { c.Sessions, c.Development = nil, true }))
 			w.Changes = []components.Change{components.Edit(func(d *appsv1.Deployment) { d.Spec.Replicas = new(int32(2)) })}
 		}), []string{"replicas: Invalid value: 2: sessions are in the memory of one pod"}},
+		{"a sign-in without its keys, by an edit", app(func(w *components.WebApp) {
+			w.Login = login()
+			w.Changes = []components.Change{components.Edit(func(d *appsv1.Deployment) {
+				d.Spec.Replicas = nil
+				c := &d.Spec.Template.Spec.Containers[0]
+				c.Env = slices.DeleteFunc(c.Env, func(e corev1.EnvVar) bool {
+					return e.Name == "NUXT_OIDC_TOKEN_KEY" || e.Name == "NUXT_OIDC_SESSION_SECRET" || e.Name == "SESSION_REDIS_URL"
+				})
+			})}
+		}), []string{
+			"replicas: Required value: a change removed them",
+			"login: Required value: a change removed the variable NUXT_OIDC_TOKEN_KEY, which the sign-in needs",
+			"the variable NUXT_OIDC_SESSION_SECRET", "the variable SESSION_REDIS_URL",
+		}},
+		{"a pull Secret of another type", app(func(w *components.WebApp) {
+			w.PullSecret = new(secret())
+			w.Config = &components.ConfigMap{Namespace: "shop"}
+		}),
+			[]string{"pullSecret.type: Invalid value", "config.name: Required value"}},
+		{"a peer that is nobody", app(func(w *components.WebApp) {
+			w.Network = &components.Network{From: []components.Peer{{}, {Namespace: "No Name"}}}
+		}),
+			[]string{"network.from[0]: Required value: say which pods", "network.from[1].namespace: Invalid value"}},
 		{"refresh without offline_access", signIn(func(c *components.OIDCClient) { c.Scopes = []string{"openid", "email"} }),
 			[]string{"login.scopes: Invalid value", "must contain offline_access, since the app refreshes by itself"}},
 		{"no openid", signIn(func(c *components.OIDCClient) { c.Scopes = []string{"offline_access", "offline_access", "a b"} }),
 			[]string{"must contain openid", "login.scopes[1]: Duplicate value", "login.scopes[2]: Invalid value"}},
 		{"a reserved slug", signIn(func(c *components.OIDCClient) { c.Slug = "token" }), []string{`login.slug: Invalid value: "token": Authentik answers /application/o/token/ itself`}},
 		{"an address for a path", signIn(func(c *components.OIDCClient) {
-			c.CallbackPaths = []string{"https://evil.example.com/cb"}
+			c.CallbackPaths = []string{"https://evil.example.com/cb", "//evil.example.com", "/a", "/a"}
 			c.LogoutPath = "bye"
-		}), []string{"login.callbackPaths[0]: Invalid value", "login.logoutPath: Invalid value", "the host is www.example.com"}},
+		}), []string{"login.callbackPaths[0]: Invalid value", "login.callbackPaths[1]: Invalid value", "login.callbackPaths[3]: Duplicate value", "login.logoutPath: Invalid value", "the host is www.example.com"}},
 		{"a host that is none", signIn(func(c *components.OIDCClient) { c.Host = "localhost"; c.Authentik = "https://auth.example.com" }),
 			[]string{`login.host: Invalid value: "localhost": a public host name has a domain`, "login.authentik: Invalid value"}},
 		{"half a session store", signIn(func(c *components.OIDCClient) { c.Sessions = &components.RedisSessions{Database: -1, TTL: -1} }),
-			[]string{"login.sessions.address: Required", "login.sessions.database: Invalid", "login.sessions.prefix: Required value: give the app's own key prefix", "login.sessions.ttl: Invalid"}},
-		{"a refresh token that dies first", signIn(func(c *components.OIDCClient) { c.RefreshToken = time.Minute; c.Cookie = -1 }),
-			[]string{"login.refreshToken: Invalid value: \"1m\": must be longer than the access token (1h)", "login.cookie: Invalid value"}},
+			[]string{"login.sessions.address: Invalid value: \"\": must be host:port of the Redis", "login.sessions.database: Invalid", "login.sessions.prefix: Required value: give the app's own key prefix", "login.sessions.ttl: Invalid"}},
+		{"a refresh token that dies first", signIn(func(c *components.OIDCClient) { c.RefreshToken = 30 * time.Minute; c.Cookie = -1 }),
+			[]string{"login.refreshToken: Invalid value: \"30m\": must be longer than the access token (1h)", "login.cookie: Invalid value"}},
 		{"a sign-in of another namespace", signIn(func(c *components.OIDCClient) { c.Namespace = "other" }), []string{"login.namespace: Invalid value"}},
 		{"a further key without purpose", signIn(func(c *components.OIDCClient) { c.Keys = []components.SecretKey{{Name: "X"}} }), []string{"login.keys: Invalid value", "say in a line what X is for"}},
 
@@ -146,13 +172,17 @@ func TestRefused(t *testing.T) {
 			[]string{"pending[A]: Duplicate value", "pending[A].until: Required value: say what the value waits for", "pending[b c]: Invalid value"}},
 		{"an unknown level", components.Namespace{Name: "shop", PodSecurity: "open"}, []string{`Namespace shop: podSecurity: Unsupported value: "open"`}},
 		{"a deployer for another namespace", components.Deployer{Name: "d", Namespace: "shop", Applies: []components.Component{components.Namespace{Name: "shop"}}},
-			[]string{`applies: Invalid value: Namespace "shop" is not in namespace shop: the deployer cannot apply it`}},
-		{"no TypeMeta", components.Plain(&corev1.Pod{}), []string{"*v1.Pod : apiVersion and kind are empty: set TypeMeta"}},
+			[]string{`applies[0]: Invalid value: Namespace "shop" is not in namespace shop: the deployer cannot apply it`}},
+		{"a deployer of nothing", components.Deployer{Name: "d", Namespace: "shop"}, []string{"applies: Required value: give what it applies"}},
+		{"a deployer of a mistake", components.Deployer{Name: "d", Namespace: "shop", Applies: []components.Component{nil, components.ConfigMap{}}},
+			[]string{"applies[0]: Required value: is nil", "applies[1]: Invalid value: its objects cannot be made"}},
+		{"no object", components.Plain(nil, (*corev1.Pod)(nil)), []string{"object 0 is nil", "object 1 is nil"}},
 
 		// Last words.
 		{"nothing to change", app(func(w *components.WebApp) {
 			w.Changes = []components.Change{components.Edit(func(*autoscalingv2.HorizontalPodAutoscaler) {})}
 		}), []string{"changes[0]: Invalid value: there is no *v2.HorizontalPodAutoscaler to change: the objects are *v1.ServiceAccount, *v1.Deployment"}},
+		{"no change", app(func(w *components.WebApp) { w.Changes = []components.Change{nil} }), []string{"changes[0]: Required value: is nil"}},
 		{"a change of nothing", app(func(w *components.WebApp) {
 			w.Changes = []components.Change{components.Edit(func(d *appsv1.Deployment) { d.Name = "web" })}
 		}), []string{"changes[0]: Invalid value: the edit leaves every *v1.Deployment as it was: remove it"}},
@@ -168,6 +198,14 @@ func TestRefused(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func config(name string) *corev1.ConfigMap {
+	return &corev1.ConfigMap{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name},
+		Data:       map[string]string{"A": "1"},
 	}
 }
 
@@ -192,7 +230,7 @@ func TestWebApp(t *testing.T) {
 	w := web()
 	w.Login = login()
 	w.Config = &components.ConfigMap{Name: "web-config", Namespace: "shop", Data: map[string]string{"A": "1"}}
-	w.PullSecret = &components.Secret{Name: "pull", Namespace: "shop"}
+	w.PullSecret = &components.Secret{Name: "pull", Namespace: "shop", Type: corev1.SecretTypeDockerConfigJson}
 	w.Autoscale = &components.Autoscale{Min: 2, Max: 4}
 	w.Drain = 50 * time.Second
 	w.Network = &components.Network{From: []components.Peer{{Namespace: "kube-system"}}, To: []components.Peer{web().Peer(), {CIDR: "10.0.0.1/32", Ports: []int32{8080}}}}
@@ -229,6 +267,12 @@ func TestWebApp(t *testing.T) {
 	if d.Spec.Template.Annotations["checksum/config"] == d2.Spec.Template.Annotations["checksum/config"] {
 		t.Error("another configuration has the same checksum")
 	}
+	edited := w
+	edited.Config = new(*w.Config)
+	edited.Config.Changes = []components.Change{components.Edit(func(c *corev1.ConfigMap) { c.Data["A"] = "3" })}
+	if find[*appsv1.Deployment](t, edited).Spec.Template.Annotations["checksum/config"] == d.Spec.Template.Annotations["checksum/config"] {
+		t.Error("an edited configuration has the checksum of the other")
+	}
 	if len(d.Spec.Selector.MatchLabels) != 1 {
 		t.Errorf("the selector is %v: only the name may stand there", d.Spec.Selector.MatchLabels)
 	}
@@ -250,9 +294,43 @@ func TestWebApp(t *testing.T) {
 
 func TestObjectsAreAnew(t *testing.T) {
 	w := web()
+	w.Resources = corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")}}
+	w.Network = &components.Network{From: []components.Peer{{Pods: map[string]string{"a": "b"}}}}
+	w.Env = map[string]string{"PRICE": "$$(5)"}
+	w.Changes = []components.Change{
+		components.Edit(func(d *appsv1.Deployment) {
+			d.Spec.Template.Spec.Containers[0].Resources.Limits[corev1.ResourceMemory] = resource.MustParse("2Gi")
+		}),
+		components.Edit(func(n *networkingv1.NetworkPolicy) { n.Spec.Ingress[0].From[0].PodSelector.MatchLabels["c"] = "d" }),
+	}
+	for range 2 { // an edit that reached the definition would find nothing to change
+		if _, err := w.Objects(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	plain := config("c")
+	for range 2 {
+		find[*corev1.ConfigMap](t, components.Plain(plain)).Data["A"] = "2"
+	}
+	if plain.Data["A"] != "1" {
+		t.Error("Plain gives its own object away")
+	}
 	find[*corev1.Service](t, w).Spec.Ports[0].Port = 1
 	if got := find[*corev1.Service](t, w).Spec.Ports[0].Port; got != 3000 {
 		t.Errorf("a change of one object reached the next: port %d", got)
+	}
+}
+
+func TestDeployerPrune(t *testing.T) {
+	d := components.Deployer{Name: "d", Namespace: "shop", Applies: []components.Component{web()}}
+	for _, prune := range []bool{false, true} {
+		d.Prune = prune
+		for _, rule := range find[*rbacv1.Role](t, d).Rules {
+			deletes := slices.Contains(rule.Verbs, "delete")
+			if writes := slices.Contains(rule.Verbs, "patch"); deletes != (prune && writes) {
+				t.Errorf("prune %v: %v", prune, rule)
+			}
+		}
 	}
 }
 
@@ -276,7 +354,19 @@ func TestFormats(t *testing.T) {
 		{components.URI{Scheme: "redis", Host: "h:1", Database: "1"}, "h:1", "must be a URI redis://USER:PASSWORD@h:1/1"},
 		{components.URI{Scheme: "redis", Host: "h:1"}, "redis://:a%zz@h:1/1", "must be percent-encoded"},
 		{components.URI{Scheme: "mongodb", Host: "h:1"}, "mongodb://u:x@g:1,h:1/db?w=1", ""},
-		{components.DockerConfig{Registry: "r.example.com"}, `{"auths":{"r.example.com":{"auth":"eA=="}}}`, ""},
+		{components.URI{Scheme: "redis", Host: "h:1"}, "redis://h:1/1", ""},
+		{components.URI{Scheme: "redis", Host: "h:1", Password: true}, "redis://:x@h:1/1", ""},
+		{components.URI{Scheme: "redis", Host: "h:1", Password: true}, "redis://h:1/1", "the password is missing: USER:PASSWORD@ must stand before the host"},
+		{components.URI{Scheme: "redis", Host: "h:1", Password: true}, "redis://u@h:1/1", "the password is missing"},
+		{components.URI{Scheme: "redis", Host: "h:1", Password: true}, "redis://u:@h:1/1", "the password is missing"},
+		{components.URI{Scheme: "redis", Host: "h:1", Password: true}, "redis://u:a/b@h:1/1", "percent-encoded"},
+		{components.DockerConfig{Registry: "r.example.com"}, `{"auths":{"r.example.com":{"auth":"dTp4"}}}`, ""},
+		{components.DockerConfig{Registry: "r.example.com"}, `{"auths":{"r.example.com":{"auth":"dTp4eA=="}}}`, ""},
+		{components.DockerConfig{Registry: "r.example.com"}, `{"auths":{"r.example.com":{"auth":"dTp4eA"}}}`, ""},
+		{components.DockerConfig{Registry: "r.example.com"}, `{"auths":{"r.example.com":{"auth":"u:x"}}}`, "has an auth that is not base64: it must be USER:PASSWORD in base64"},
+		{components.DockerConfig{Registry: "r.example.com"}, `{"auths":{"r.example.com":{"auth":"eA==","username":"u","password":"x"}}}`, "has no user or no password"},
+		{components.DockerConfig{Registry: "r.example.com"}, `{"auths":{"r.example.com":{"auth":"dTo="}}}`, "has no user or no password"},
+		{components.DockerConfig{Registry: "r.example.com"}, `{"auths":{"r.example.com":{"auth":"Ong="}}}`, "has no user or no password"},
 		{components.DockerConfig{Registry: "r.example.com"}, `{"auths":{"r.example.com":{"username":"u","password":"x"}}}`, ""},
 		{components.DockerConfig{Registry: "r.example.com"}, `{"auths":{"r.example.com":{"username":"u"}}}`, "has no user or no password"},
 		{components.DockerConfig{Registry: "r.example.com"}, `{"auths":{"other":{}}}`, "has no login for r.example.com"},
@@ -330,8 +420,14 @@ func TestOIDCClient(t *testing.T) {
 		{"prefix", c.Env()["SESSION_REDIS_PREFIX"], "web"},
 		{"lifetime", c.Env()["SESSION_REDIS_TTL"], "1209600"},
 		{"audience", c.SecretEnv()["NUXT_OIDC_PROVIDERS_OIDC_AUDIENCE"].String(), "shop/web-secrets.NUXT_OIDC_CLIENT_ID"},
-		{"limits", c.IdleLimits(), "idle for 1 d at most: cookie 1 d, session store Redis 14 d, refresh token 30 d"},
-		{"notes", strings.Join(c.Notes(), ""), "OIDCClient web: the session store forgets after 14 d, before the refresh token does (idle for 1 d"},
+		{"after sign-out, as a parameter", c.Env()["NUXT_OIDC_PROVIDERS_OIDC_LOGOUT_REDIRECT_PARAMETER_NAME"], "post_logout_redirect_uri"},
+		{"cookie", c.Env()["NUXT_OIDC_SESSION_MAX_AGE"], "2592000"},
+		{"limits", c.Limits(), "30 d after sign-in at the latest (cookie), or 14 d without use (Redis forgets after 14 d, refresh token 30 d)"},
+		{"limits without refresh", components.OIDCClient{NoRefresh: true, AccessToken: 90 * time.Minute, Cookie: 10 * time.Second}.Limits(),
+			"10s after sign-in at the latest (cookie), or 10s without use (the memory of the pod forgets with its next restart, no refresh token, access token 1h30m)"},
+		{"notes", strings.Join(c.Notes(), ""), "OIDCClient web: the session store forgets after 14 d, before the refresh token ends (30 d): who stays away longer signs in again"},
+		{"a note of the cookie", strings.Join(with(c, func(c *components.OIDCClient) { c.Cookie = 24 * time.Hour; c.Sessions = nil }).Notes(), ""),
+			"OIDCClient web: the cookie ends 1 d after sign-in, before the refresh token does (30 d)"},
 	} {
 		if !strings.HasPrefix(tc.got, tc.want) || tc.want == "" {
 			t.Errorf("%s: %s, want %s", tc.what, tc.got, tc.want)

@@ -58,7 +58,7 @@ func (c ConfigMap) Objects() ([]Object, error) {
 		ObjectMeta: meta(c.Namespace, c.Name),
 		Data:       c.data(),
 	}}
-	errs = append(errs, change(objects, c.Changes, field.NewPath("changes"))...)
+	errs = append(errs, Apply(objects, c.Changes)...)
 	return objects, Mistakes("ConfigMap", c.Namespace, c.Name, errs)
 }
 
@@ -74,10 +74,20 @@ func (c ConfigMap) data() map[string]string {
 	return data
 }
 
+// final is the data that the object has after its changes. What is wrong with
+// them is told where the ConfigMap itself is rendered.
+func (c ConfigMap) final() map[string]string {
+	objects, _ := c.Objects()
+	if m, ok := objects[0].(*corev1.ConfigMap); ok {
+		return m.Data
+	}
+	return nil
+}
+
 // checksum changes with the data and with nothing else. Half a SHA-256 is
 // plenty to tell two versions of one ConfigMap apart, and easier to read.
 func (c ConfigMap) checksum() string {
-	text, err := json.Marshal(c.data()) // sorted by key
+	text, err := json.Marshal(c.final()) // sorted by key
 	if err != nil {
 		return "" // a map of strings always marshals
 	}

@@ -1,7 +1,6 @@
 package components
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
@@ -39,10 +38,11 @@ func (d Deployer) Objects() ([]Object, error) {
 	var errs field.ErrorList
 	errs = checkName(errs, field.NewPath("name"), d.Name, validation.IsDNS1123Subdomain)
 	errs = checkNamespace(errs, field.NewPath("namespace"), d.Namespace)
-	rules, err := d.rules()
-	if err != nil {
-		errs = append(errs, field.Invalid(field.NewPath("applies"), field.OmitValueType{}, err.Error()))
+	if len(d.Applies) == 0 {
+		errs = append(errs, field.Required(field.NewPath("applies"), "give what it applies: without that it may do nothing"))
 	}
+	rules, mistakes := d.rules(field.NewPath("applies"))
+	errs = append(errs, mistakes...)
 	objects := []Object{
 		&corev1.ServiceAccount{
 			TypeMeta:                     metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"},
@@ -67,27 +67,33 @@ func (d Deployer) Objects() ([]Object, error) {
 		},
 	}
 	objects[3].SetAnnotations(map[string]string{corev1.ServiceAccountNameKey: d.Name})
-	errs = append(errs, change(objects, d.Changes, field.NewPath("changes"))...)
+	errs = append(errs, Apply(objects, d.Changes)...)
 	return objects, Mistakes("Deployer", d.Namespace, d.Name, errs)
 }
 
 // rules allow to apply the kinds of the layer, and to watch a rollout.
-func (d Deployer) rules() ([]rbacv1.PolicyRule, error) {
+func (d Deployer) rules(path *field.Path) ([]rbacv1.PolicyRule, field.ErrorList) {
 	verbs := []string{"get", "list", "watch", "create", "patch"}
 	if d.Prune {
 		verbs = append(verbs, "delete")
 	}
-	var errs []error
+	var errs field.ErrorList
 	byGroup := make(map[string][]string)
-	for _, c := range d.Applies {
+	for i, c := range d.Applies {
+		if c == nil {
+			errs = append(errs, field.Required(path.Index(i), "is nil"))
+			continue
+		}
 		objects, err := c.Objects()
 		if err != nil {
-			continue // told where the component itself is rendered
+			// What is wrong is told where the component itself is rendered.
+			errs = append(errs, field.Invalid(path.Index(i), field.OmitValueType{}, "its objects cannot be made"))
+			continue
 		}
 		for _, o := range objects {
 			gvk := o.GetObjectKind().GroupVersionKind()
 			if o.GetNamespace() != d.Namespace {
-				errs = append(errs, fmt.Errorf("%s %q is not in namespace %s: the deployer cannot apply it, leave it to a cluster admin's layer", gvk.Kind, o.GetName(), d.Namespace))
+				errs = append(errs, field.Invalid(path.Index(i), field.OmitValueType{}, fmt.Sprintf("%s %q is not in namespace %s: the deployer cannot apply it, leave it to a cluster admin's layer", gvk.Kind, o.GetName(), d.Namespace)))
 				continue
 			}
 			plural, _ := apimeta.UnsafeGuessKindToResource(gvk)
@@ -103,5 +109,5 @@ func (d Deployer) rules() ([]rbacv1.PolicyRule, error) {
 	return append(rules,
 		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods", "events"}, Verbs: read},
 		rbacv1.PolicyRule{APIGroups: []string{"apps"}, Resources: []string{"replicasets"}, Verbs: read},
-	), errors.Join(errs...)
+	), errs
 }

@@ -210,14 +210,14 @@ func ExampleOIDCClient() {
 	}
 	fmt.Println(login.Issuer())
 	fmt.Println(login.RedirectURIs())
-	fmt.Println(login.IdleLimits())
+	fmt.Println(login.Limits())
 	for _, k := range login.Secret().Keys {
 		fmt.Println(k.Name)
 	}
 	// Output:
 	// https://auth.example.com/application/o/web/
 	// [https://www.example.com/auth/oidc/callback https://www.example.com/auth/callback]
-	// idle for 1 d at most: cookie 1 d, session store Redis 14 d, refresh token 30 d
+	// 30 d after sign-in at the latest (cookie), or 14 d without use (Redis forgets after 14 d, refresh token 30 d)
 	// NUXT_OIDC_CLIENT_ID
 	// NUXT_OIDC_CLIENT_SECRET
 	// NUXT_OIDC_REDIRECT_URI

@@ -70,7 +70,9 @@ func (t TLSIngress) Objects() ([]Object, error) {
 	if t.Issuer == "" {
 		errs = append(errs, field.Required(field.NewPath("issuer"), "name the ClusterIssuer, such as letsencrypt-prod"))
 	}
-	errs = checkName(errs, field.NewPath("secretName"), secret, validation.IsDNS1123Subdomain)
+	if t.SecretName != "" || web.Name != "" {
+		errs = checkName(errs, field.NewPath("secretName"), secret, validation.IsDNS1123Subdomain)
+	}
 	chain := []string{t.Redirect.String()}
 	if t.Redirect.Name == "" {
 		errs = append(errs, field.Required(field.NewPath("redirect"), "give the redirect middleware: without it the app answers in plain HTTP"))
@@ -114,6 +116,6 @@ func (t TLSIngress) Objects() ([]Object, error) {
 		annotationEntrypoints: "web,websecure",
 		annotationMiddlewares: strings.Join(chain, ","),
 	})
-	errs = append(errs, change(objects, t.Changes, field.NewPath("changes"))...)
+	errs = append(errs, Apply(objects, t.Changes)...)
 	return objects, Mistakes("TLSIngress", web.Namespace, web.Name, errs)
 }

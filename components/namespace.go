@@ -38,6 +38,6 @@ func (n Namespace) Objects() ([]Object, error) {
 		ns.Labels["pod-security.kubernetes.io/"+mode] = level
 	}
 	objects := []Object{ns}
-	errs = append(errs, change(objects, n.Changes, field.NewPath("changes"))...)
+	errs = append(errs, Apply(objects, n.Changes)...)
 	return objects, Mistakes("Namespace", "", n.Name, errs)
 }

@@ -27,8 +27,8 @@ type Object = interface {
 //	PendingValues() []string // values that are not known yet, and what they wait for
 //	ReadElsewhere() bool     // its ConfigMaps are read by what is not rendered with it
 type Component interface {
-	// Objects makes the objects anew: the caller owns them. The error holds
-	// all mistakes.
+	// Objects makes the objects anew: the caller owns them, and may call it
+	// again, also from several goroutines. The error holds all mistakes.
 	Objects() ([]Object, error)
 }
 
@@ -39,14 +39,16 @@ func Plain(objects ...Object) Component { return plain(objects) }
 type plain []Object
 
 func (p plain) Objects() ([]Object, error) {
-	out := make([]Object, len(p))
+	var out []Object
+	var errs []error
 	for i, o := range p {
-		if o.GetObjectKind().GroupVersionKind().Empty() {
-			return nil, fmt.Errorf("%T %s: apiVersion and kind are empty: set TypeMeta", o, o.GetName())
+		if o == nil || reflect.ValueOf(o).IsNil() {
+			errs = append(errs, fmt.Errorf("object %d is nil", i))
+			continue
 		}
-		out[i] = o.DeepCopyObject().(Object)
+		out = append(out, o.DeepCopyObject().(Object))
 	}
-	return out, nil
+	return out, errors.Join(errs...)
 }
 
 // Change is the last word on the objects of a component; see [Edit].
@@ -88,10 +90,16 @@ func Edit[T Object](edit func(T)) Change {
 	}
 }
 
-// change applies the last words; each mistake carries its place.
-func change(objects []Object, changes []Change, path *field.Path) field.ErrorList {
+// Apply lets the last words change the objects of a component; each mistake
+// has its place below the field changes.
+func Apply(objects []Object, changes []Change) field.ErrorList {
+	path := field.NewPath("changes")
 	var errs field.ErrorList
 	for i, c := range changes {
+		if c == nil {
+			errs = append(errs, field.Required(path.Index(i), "is nil: make it with Edit"))
+			continue
+		}
 		if err := c(objects); err != nil {
 			errs = append(errs, field.Invalid(path.Index(i), field.OmitValueType{}, err.Error()))
 		}

@@ -3,6 +3,7 @@ package components
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,8 +47,10 @@ type OIDCClient struct {
 	// RefreshToken is how long a refresh token is valid. If zero, 30 days.
 	// Each refresh gives a new one, so this is the longest pause.
 	RefreshToken time.Duration
-	// Cookie is the maxAge of the session cookie that the app is built with.
-	// If zero, 24 hours, the default of nuxt-oidc-auth.
+	// Cookie is how long after sign-in the session cookie is good, however
+	// much it is used (h3, src/utils/session.ts: the cookie expires a maxAge
+	// after the session was created). If zero, as long as the refresh token;
+	// the module's own default is a day.
 	Cookie time.Duration
 	// Sessions is where sessions are kept. If nil, in the memory of the one
 	// pod: a second pod would not know them, and every release ends them.
@@ -126,7 +129,7 @@ func (c OIDCClient) WithDefaults() OIDCClient {
 		c.RefreshToken = 30 * day
 	}
 	if c.Cookie == 0 {
-		c.Cookie = day
+		c.Cookie = c.RefreshToken
 	}
 	if c.Sessions != nil && c.Sessions.TTL == 0 {
 		s := *c.Sessions
@@ -198,11 +201,16 @@ func (c OIDCClient) Env() map[string]string {
 		KeyAuthURL:     c.AuthURL(),
 		KeyRedirectURI: c.appRedirectURI(),
 
-		provider + "AUTHORIZATION_URL":     c.AuthURL() + "/application/o/authorize/",
-		provider + "TOKEN_URL":             c.AuthURL() + "/application/o/token/",
-		provider + "USER_INFO_URL":         c.AuthURL() + "/application/o/userinfo/",
-		provider + "LOGOUT_URL":            c.EndSession(),
-		provider + "LOGOUT_REDIRECT_URI":   c.LogoutURI(),
+		provider + "AUTHORIZATION_URL":   c.AuthURL() + "/application/o/authorize/",
+		provider + "TOKEN_URL":           c.AuthURL() + "/application/o/token/",
+		provider + "USER_INFO_URL":       c.AuthURL() + "/application/o/userinfo/",
+		provider + "LOGOUT_URL":          c.EndSession(),
+		provider + "LOGOUT_REDIRECT_URI": c.LogoutURI(),
+		// Without the parameter's name the module leaves the address out.
+		provider + "LOGOUT_REDIRECT_PARAMETER_NAME": "post_logout_redirect_uri",
+
+		"NUXT_OIDC_SESSION_MAX_AGE": strconv.Itoa(int(c.Cookie.Seconds())),
+
 		provider + "REDIRECT_URI":          c.redirectURI(),
 		provider + "OPEN_ID_CONFIGURATION": c.Discovery(),
 		provider + "SCOPE":                 string(scope),
@@ -242,37 +250,43 @@ func (c OIDCClient) Secret() Secret {
 			Name:     KeyRedisURL,
 			Purpose:  "Session store that all pods share",
 			Source:   "the Redis password of the data tier, in " + URI{Scheme: "redis", Host: s.Address, Database: strconv.Itoa(s.Database)}.String(),
-			Format:   URI{Scheme: "redis", Host: s.Address, Database: strconv.Itoa(s.Database)},
+			Format:   URI{Scheme: "redis", Host: s.Address, Database: strconv.Itoa(s.Database), Password: true},
 			Rotation: RotationNeedsPeer,
 		})
 	}
 	return Secret{Name: c.SecretName, Namespace: c.Namespace, Keys: append(keys, c.Keys...)}
 }
 
-// IdleLimits says how long a session lives without use: the shortest of the
-// three limits counts.
-func (c OIDCClient) IdleLimits() string {
+// Limits says when a session ends by itself: three values have a say.
+func (c OIDCClient) Limits() string {
 	c = c.WithDefaults()
-	store := "memory of the pod, until its next restart"
-	shortest := c.Cookie
+	store := "the memory of the pod forgets with its next restart"
+	idle := c.RefreshToken
 	if s := c.Sessions; s != nil {
-		store = "Redis " + days(s.TTL)
-		shortest = min(shortest, s.TTL)
+		store = "Redis forgets after " + days(s.TTL)
+		idle = min(idle, s.TTL)
 	}
-	if !c.NoRefresh {
-		shortest = min(shortest, c.RefreshToken)
-		return fmt.Sprintf("idle for %s at most: cookie %s, session store %s, refresh token %s", days(shortest), days(c.Cookie), store, days(c.RefreshToken))
+	refresh := "refresh token " + days(c.RefreshToken)
+	if c.NoRefresh {
+		idle, refresh = min(idle, c.AccessToken), "no refresh token, access token "+days(c.AccessToken)
 	}
-	return fmt.Sprintf("idle for %s at most: cookie %s, session store %s, no refresh token", days(min(shortest, c.AccessToken)), days(c.Cookie), store)
+	return fmt.Sprintf("%s after sign-in at the latest (cookie), or %s without use (%s, %s)", days(c.Cookie), days(min(idle, c.Cookie)), store, refresh)
 }
 
-// Notes reports a store that forgets before the token does.
+// Notes reports a store or a cookie that ends before the refresh token does.
 func (c OIDCClient) Notes() []string {
 	c = c.WithDefaults()
-	if s := c.Sessions; s != nil && !c.NoRefresh && s.TTL < c.RefreshToken {
-		return []string{fmt.Sprintf("OIDCClient %s: the session store forgets after %s, before the refresh token does (%s)", c.Name, days(s.TTL), c.IdleLimits())}
+	if c.NoRefresh {
+		return nil
 	}
-	return nil
+	var notes []string
+	if s := c.Sessions; s != nil && s.TTL < c.RefreshToken {
+		notes = append(notes, fmt.Sprintf("OIDCClient %s: the session store forgets after %s, before the refresh token ends (%s): who stays away longer signs in again", c.Name, days(s.TTL), days(c.RefreshToken)))
+	}
+	if c.Cookie < c.RefreshToken {
+		notes = append(notes, fmt.Sprintf("OIDCClient %s: the cookie ends %s after sign-in, before the refresh token does (%s)", c.Name, days(c.Cookie), days(c.RefreshToken)))
+	}
+	return notes
 }
 
 // Claims are what the client must have for itself.
@@ -290,12 +304,24 @@ func days(d time.Duration) string {
 	if d >= day && d%day == 0 {
 		return strconv.Itoa(int(d/day)) + " d"
 	}
-	return strings.TrimSuffix(strings.TrimSuffix(d.String(), "0s"), "0m")
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }
 
 // reservedSlugs are paths below /application/o/ that Authentik answers
 // itself (authentik/providers/oauth2/urls.py).
 var reservedSlugs = []string{"authorize", "token", "device", "userinfo", "introspect", "revoke"}
+
+// isPath says that the value is a path on a host, and no address.
+func isPath(value string) bool {
+	return strings.HasPrefix(value, "/") && !strings.HasPrefix(value, "//") && !strings.ContainsAny(value, " \t\r\n\\")
+}
 
 // Validate reports every mistake.
 func (c OIDCClient) Validate() error {
@@ -317,12 +343,15 @@ func (c OIDCClient) validate(path *field.Path) field.ErrorList {
 	errs = checkHost(errs, at("host"), c.Host)
 	errs = checkHost(errs, at("authentik"), c.Authentik)
 	for i, p := range c.CallbackPaths {
-		if !strings.HasPrefix(p, "/") {
-			errs = append(errs, field.Invalid(at("callbackPaths").Index(i), p, "must be a path that starts with /: the host is "+c.Host))
+		if !isPath(p) {
+			errs = append(errs, field.Invalid(at("callbackPaths").Index(i), p, "must be a path that starts with one /, without spaces: the host is "+c.Host))
+		}
+		if slices.Index(c.CallbackPaths, p) < i {
+			errs = append(errs, field.Duplicate(at("callbackPaths").Index(i), p))
 		}
 	}
-	if !strings.HasPrefix(c.LogoutPath, "/") {
-		errs = append(errs, field.Invalid(at("logoutPath"), c.LogoutPath, "must be a path that starts with /: the host is "+c.Host))
+	if !isPath(c.LogoutPath) {
+		errs = append(errs, field.Invalid(at("logoutPath"), c.LogoutPath, "must be a path that starts with one /, without spaces: the host is "+c.Host))
 	}
 	if !slices.Contains(c.Scopes, "openid") {
 		errs = append(errs, field.Invalid(at("scopes"), c.Scopes, "must contain openid: without it there is no ID token"))
@@ -356,8 +385,8 @@ func (c OIDCClient) validate(path *field.Path) field.ErrorList {
 	}
 	if s := c.Sessions; s != nil {
 		sp := at("sessions")
-		if s.Address == "" {
-			errs = append(errs, field.Required(sp.Child("address"), "give host:port of the Redis"))
+		if _, port, err := net.SplitHostPort(s.Address); err != nil || port == "" {
+			errs = append(errs, field.Invalid(sp.Child("address"), s.Address, "must be host:port of the Redis"))
 		}
 		if s.Database < 0 {
 			errs = append(errs, field.Invalid(sp.Child("database"), s.Database, "must not be negative"))

@@ -56,8 +56,8 @@ type SecretKey struct {
 	Backup bool
 	// Rotation says what a new value does. If empty, it can be rotated freely.
 	Rotation Rotation
-	// Placeholder says why the value may stay a placeholder for now. If
-	// empty, it may not.
+	// Placeholder says why the value may stay a placeholder for now, for
+	// example "the bucket does not exist yet". If empty, it may not.
 	Placeholder string
 }
 
@@ -152,6 +152,18 @@ func (s Secret) ReadElsewhere(key string) bool {
 	return s.Reader != ""
 }
 
+// PendingValues lists the keys that may hold a placeholder for now, a sentence
+// each.
+func (s Secret) PendingValues() []string {
+	var list []string
+	for _, k := range s.Keys {
+		if k.Placeholder != "" {
+			list = append(list, fmt.Sprintf("Secret %s/%s, %s: a placeholder, since %s", s.Namespace, s.Name, k.Name, k.Placeholder))
+		}
+	}
+	return list
+}
+
 // Placeholder stands in a template where a person or a generator fills in a
 // value. No check takes it for one.
 const Placeholder = "REPLACE"
@@ -184,6 +196,11 @@ func (s Secret) Validate() error {
 		if k.SameAs.err != "" {
 			errs = append(errs, field.Invalid(path.Child("sameAs"), k.SameAs.String(), k.SameAs.err))
 		}
+		if f, ok := k.Format.(interface{ Validate() error }); ok {
+			if err := f.Validate(); err != nil {
+				errs = append(errs, field.Invalid(path.Child("format"), field.OmitValueType{}, err.Error()))
+			}
+		}
 		if k.Value != "" && k.Format != nil {
 			if err := k.Format.Check(k.Value); err != nil {
 				errs = append(errs, field.Invalid(path.Child("value"), k.Value, err.Error()))
@@ -198,7 +215,11 @@ func (s Secret) Validate() error {
 //
 //	Generate(random io.Reader) (string, error)
 //
-// can be filled by a program.
+// can be filled by a program, and one that also has
+//
+//	Validate() error
+//
+// is asked by [Secret.Validate] whether it makes sense.
 type Format interface {
 	// String says the format in a few words, with the command that makes such
 	// a value where there is one.
@@ -222,10 +243,12 @@ func (n Hex) Check(value string) error {
 	return nil
 }
 
+// Validate refuses what is no length.
+func (n Hex) Validate() error { return checkLength(int(n)) }
+
 // Generate makes a value.
 func (n Hex) Generate(random io.Reader) (string, error) {
-	b := make([]byte, n)
-	_, err := io.ReadFull(random, b)
+	b, err := randomBytes(int(n), random)
 	return hex.EncodeToString(b), err
 }
 
@@ -248,10 +271,12 @@ func (n Base64) Check(value string) error {
 	return fmt.Errorf("must be %s", n)
 }
 
+// Validate refuses what is no length.
+func (n Base64) Validate() error { return checkLength(int(n)) }
+
 // Generate makes a value.
 func (n Base64) Generate(random io.Reader) (string, error) {
-	b := make([]byte, n)
-	_, err := io.ReadFull(random, b)
+	b, err := randomBytes(int(n), random)
 	return base64.StdEncoding.EncodeToString(b), err
 }
 
@@ -270,9 +295,34 @@ func (n Random) Check(value string) error {
 	return nil
 }
 
+// Validate refuses what is no length.
+func (n Random) Validate() error { return checkLength(int(n)) }
+
 // Generate makes a value.
 func (n Random) Generate(random io.Reader) (string, error) {
 	return Hex((int(n) + 1) / 2).Generate(random)
+}
+
+func checkLength(n int) error {
+	if n < 1 {
+		return fmt.Errorf("is %d long, must be 1 or more", n)
+	}
+	return nil
+}
+
+// randomBytes reads that many bytes, or none.
+func randomBytes(n int, random io.Reader) ([]byte, error) {
+	if err := checkLength(n); err != nil {
+		return nil, err
+	}
+	if random == nil {
+		return nil, errors.New("there is no source of random bytes: pass crypto/rand.Reader")
+	}
+	b := make([]byte, n)
+	if _, err := io.ReadFull(random, b); err != nil {
+		return nil, fmt.Errorf("no random bytes: %w", err)
+	}
+	return b, nil
 }
 
 // URI is a connection string. Empty fields are not checked.
@@ -283,6 +333,8 @@ type URI struct {
 	Host string
 	// Database is the path without its leading slash.
 	Database string
+	// Password says that a password must stand in the URI.
+	Password bool
 }
 
 func (u URI) String() string {
@@ -315,6 +367,9 @@ func (u URI) Check(value string) error {
 	}
 	if _, err := url.Parse(scheme + "://" + userinfo + "@host/"); err != nil {
 		errs = append(errs, errors.New("the user or the password has a character that must be percent-encoded"))
+	}
+	if _, password, _ := strings.Cut(userinfo, ":"); u.Password && password == "" {
+		errs = append(errs, errors.New("the password is missing: USER:PASSWORD@ must stand before the host, its special characters percent-encoded"))
 	}
 	if u.Host != "" && !containsHost(hosts, u.Host) {
 		errs = append(errs, fmt.Errorf("the host must be %s", u.Host))
@@ -359,8 +414,25 @@ func (d DockerConfig) Check(value string) error {
 	if !ok {
 		return fmt.Errorf("has no login for %s", d.Registry)
 	}
-	if login.Auth == "" && (login.Username == "" || login.Password == "") {
+	user, password := login.Username, login.Password
+	if login.Auth != "" { // counts before the other two for the kubelet as well
+		auth, err := decodeAuth(login.Auth)
+		if err != nil {
+			return fmt.Errorf("the login for %s has an auth that is not base64: it must be USER:PASSWORD in base64", d.Registry)
+		}
+		user, password, _ = strings.Cut(auth, ":")
+	}
+	if user == "" || password == "" {
 		return fmt.Errorf("the login for %s has no user or no password", d.Registry)
 	}
 	return nil
+}
+
+// decodeAuth decodes base64 with or without padding.
+func decodeAuth(auth string) (string, error) {
+	b, err := base64.StdEncoding.DecodeString(auth)
+	if err != nil {
+		b, err = base64.RawStdEncoding.DecodeString(auth)
+	}
+	return string(b), err
 }

@@ -1,8 +1,13 @@
 package components_test
 
 import (
+	"errors"
+	"io"
+	"math"
+	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 )
@@ -27,6 +32,15 @@ func TestContractRefused(t *testing.T) {
 		{"a value of another format", func(s *components.Secret) {
 			s.Keys = []components.SecretKey{{Name: "A", Purpose: "x", Value: "http://x", Format: components.URI{Scheme: "https"}}}
 		}, "keys[0].value: Invalid value: \"http://x\": the scheme must be https"},
+		{"no hex", func(s *components.Secret) {
+			s.Keys = []components.SecretKey{{Name: "A", Purpose: "x", Format: components.Hex(0)}}
+		}, "keys[0].format: Invalid value: is 0 long, must be 1 or more"},
+		{"less than no base64", func(s *components.Secret) {
+			s.Keys = []components.SecretKey{{Name: "A", Purpose: "x", Format: components.Base64(-1)}}
+		}, "keys[0].format: Invalid value: is -1 long, must be 1 or more"},
+		{"no random text", func(s *components.Secret) {
+			s.Keys = []components.SecretKey{{Name: "A", Purpose: "x", Format: components.Random(0)}}
+		}, "keys[0].format: Invalid value: is 0 long, must be 1 or more"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := secret()
@@ -38,5 +52,51 @@ func TestContractRefused(t *testing.T) {
 	}
 	if err := good.Validate(); err != nil {
 		t.Errorf("a good contract is refused: %v", err)
+	}
+}
+
+// What cannot be made is refused, without a panic and without part of a value.
+func TestGenerateRefused(t *testing.T) {
+	broken := iotest.ErrReader(errors.New("no entropy"))
+	for _, tc := range []struct {
+		format components.Format
+		random io.Reader
+		want   string
+	}{
+		{components.Hex(0), endless{}, "is 0 long, must be 1 or more"},
+		{components.Hex(-1), endless{}, "is -1 long, must be 1 or more"},
+		{components.Base64(0), endless{}, "is 0 long, must be 1 or more"},
+		{components.Base64(-8), endless{}, "is -8 long, must be 1 or more"},
+		{components.Random(0), endless{}, "is 0 long, must be 1 or more"},
+		{components.Random(-8), endless{}, "long, must be 1 or more"},
+		{components.Random(math.MinInt), endless{}, "long, must be 1 or more"},
+		{components.Random(math.MaxInt), endless{}, "long, must be 1 or more"},
+		{components.Hex(4), nil, "there is no source of random bytes: pass crypto/rand.Reader"},
+		{components.Base64(4), nil, "there is no source of random bytes"},
+		{components.Random(4), nil, "there is no source of random bytes"},
+		{components.Hex(4), broken, "no random bytes: no entropy"},
+		{components.Base64(4), broken, "no random bytes: no entropy"},
+	} {
+		value, err := tc.format.(interface {
+			Generate(io.Reader) (string, error)
+		}).Generate(tc.random)
+		if err == nil || !strings.Contains(err.Error(), tc.want) || value != "" {
+			t.Errorf("%T(%v): got %q and %v, want %s", tc.format, tc.format, value, err, tc.want)
+		}
+	}
+}
+
+func TestSecretPendingValues(t *testing.T) {
+	s := components.Secret{Namespace: "shop", Name: "web", Keys: []components.SecretKey{
+		{Name: "A", Purpose: "x"},
+		{Name: "B", Purpose: "x", Placeholder: "the bucket does not exist yet"},
+		{Name: "C", Purpose: "x", Placeholder: "OCIS is not deployed yet"},
+	}}
+	want := []string{
+		"Secret shop/web, B: a placeholder, since the bucket does not exist yet",
+		"Secret shop/web, C: a placeholder, since OCIS is not deployed yet",
+	}
+	if got := s.PendingValues(); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

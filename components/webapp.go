@@ -158,9 +158,10 @@ func (w WebApp) Objects() ([]Object, error) {
 	if w.Network != nil {
 		objects = append(objects, w.networkPolicy())
 	}
-	errs = append(errs, change(objects, w.Changes, field.NewPath("changes"))...)
-	// After the changes: no last word gets round this one.
+	errs = append(errs, Apply(objects, w.Changes)...)
+	// After the changes: no last word gets round these.
 	errs = append(errs, w.checkSessions(objects)...)
+	errs = append(errs, w.checkDeployment(objects)...)
 	return objects, Mistakes("WebApp", w.Namespace, w.Name, errs)
 }
 
@@ -201,7 +202,7 @@ func (w WebApp) validate() field.ErrorList {
 	for _, p := range []struct{ name, path string }{
 		{"startup", w.Probes.Startup}, {"readiness", w.Probes.Readiness}, {"liveness", w.Probes.Liveness},
 	} {
-		if p.path != "" && !strings.HasPrefix(p.path, "/") {
+		if p.path != "" && !isPath(p.path) {
 			errs = append(errs, field.Invalid(field.NewPath("probes", p.name), p.path, "must be a path that starts with /"))
 		}
 	}
@@ -210,6 +211,12 @@ func (w WebApp) validate() field.ErrorList {
 		if w.Login.Namespace != w.Namespace {
 			errs = append(errs, field.Invalid(field.NewPath("login", "namespace"), w.Login.Namespace, "must be the app's, "+w.Namespace+": a pod reads only the Secrets of its own namespace"))
 		}
+	}
+	if w.Config != nil && w.Config.Name == "" {
+		errs = append(errs, field.Required(field.NewPath("config", "name"), "give it a name"))
+	}
+	if w.PullSecret != nil && w.PullSecret.Type != corev1.SecretTypeDockerConfigJson {
+		errs = append(errs, field.Invalid(field.NewPath("pullSecret", "type"), w.PullSecret.Type, "must be "+string(corev1.SecretTypeDockerConfigJson)))
 	}
 	if w.Config != nil && w.Config.Namespace != w.Namespace {
 		errs = append(errs, field.Invalid(field.NewPath("config", "namespace"), w.Config.Namespace, "must be the app's, "+w.Namespace))
@@ -248,7 +255,7 @@ func (w WebApp) validateEnv() field.ErrorList {
 	for _, name := range sortedKeys(w.Env) {
 		path := field.NewPath("env")
 		state(path, name, "env")
-		if strings.Contains(w.Env[name], "$(") {
+		if strings.Contains(strings.ReplaceAll(w.Env[name], "$$", ""), "$(") {
 			errs = append(errs, field.Invalid(path.Key(name), w.Env[name], "contains $(, which Kubernetes would expand: write $$("))
 		}
 	}
@@ -265,7 +272,7 @@ func (w WebApp) validateEnv() field.ErrorList {
 		}
 	}
 	if w.Config != nil {
-		for _, name := range sortedKeys(w.Config.data()) {
+		for _, name := range sortedKeys(w.Config.final()) {
 			state(field.NewPath("config"), name, "config")
 		}
 	}
@@ -281,8 +288,44 @@ func validatePeers(path *field.Path, peers []Peer) field.ErrorList {
 				errs = append(errs, field.Forbidden(path.Index(i).Child("cidr"), "a peer is either pods or addresses: use two peers"))
 			}
 		}
+		if p.Namespace == "" && len(p.Pods) == 0 && p.CIDR == "" {
+			errs = append(errs, field.Required(path.Index(i), "say which pods, which namespace, or which addresses"))
+		}
+		if p.Namespace != "" {
+			errs = checkNamespace(errs, path.Index(i).Child("namespace"), p.Namespace)
+		}
 		for j, port := range p.Ports {
 			errs = checkPort(errs, path.Index(i).Child("ports").Index(j), port)
+		}
+	}
+	return errs
+}
+
+// checkDeployment refuses a Deployment that lost what the app was given: a
+// variable of its sign-in, or its number of replicas.
+func (w WebApp) checkDeployment(objects []Object) field.ErrorList {
+	var errs field.ErrorList
+	for _, o := range objects {
+		d, ok := o.(*appsv1.Deployment)
+		if !ok {
+			continue
+		}
+		if d.Spec.Replicas == nil && w.Autoscale == nil {
+			errs = append(errs, field.Required(field.NewPath("replicas"), "a change removed them: without a number in the manifest a scaling by hand stays"))
+		}
+		if w.Login == nil {
+			continue
+		}
+		has := make(map[string]bool)
+		for _, c := range d.Spec.Template.Spec.Containers {
+			for _, e := range c.Env {
+				has[e.Name] = true
+			}
+		}
+		for _, name := range append(sortedKeys(w.Login.SecretEnv()), sortedKeys(w.Login.Env())...) {
+			if !has[name] {
+				errs = append(errs, field.Required(field.NewPath("login"), "a change removed the variable "+name+", which the sign-in needs"))
+			}
 		}
 	}
 	return errs
@@ -341,9 +384,6 @@ func (w WebApp) deployment() Object {
 	}
 	if w.Autoscale == nil {
 		d.Spec.Replicas = new(max(w.Replicas, 1))
-		if w.Replicas < 0 {
-			d.Spec.Replicas = new(w.Replicas)
-		}
 	}
 	if w.Config != nil {
 		d.Spec.Template.Annotations = map[string]string{"checksum/config": w.Config.checksum()}
@@ -435,7 +475,7 @@ func (w WebApp) env() []corev1.EnvVar {
 }
 
 func (w WebApp) resources() corev1.ResourceRequirements {
-	r := w.Resources
+	r := *w.Resources.DeepCopy() // the object is the caller's
 	if len(r.Requests) == 0 && len(r.Limits) == 0 && len(r.Claims) == 0 {
 		r = corev1.ResourceRequirements{
 			Requests: corev1.ResourceList{

@@ -116,7 +116,7 @@ func Diff(golden fs.FS, rendered []render.Rendered) (string, error) {
 		}
 	}
 	for _, path := range slices.Sorted(maps.Keys(want)) {
-		fmt.Fprintf(&b, "- %s: no longer rendered\n", path)
+		fmt.Fprintf(&b, "- %s: not rendered; -update removes it if an earlier rendering wrote it\n", path)
 	}
 	return b.String(), nil
 }

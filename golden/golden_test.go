@@ -116,7 +116,7 @@ spec:
 			"files",
 			map[string]string{"a/old.yaml": service},
 			map[string]string{"a/new.yaml": service},
-			"+ a/new.yaml: a new file\n- a/old.yaml: no longer rendered\n",
+			"+ a/new.yaml: a new file\n- a/old.yaml: not rendered; -update removes it if an earlier rendering wrote it\n",
 		},
 		{
 			"a comment",

@@ -34,7 +34,7 @@ func (t Tree) check(jobs []job, found []facts) (Report, error) {
 			if first, ok := known.add(o, i); !ok {
 				at(i, fmt.Errorf("%s: stands in %s too: name one of them otherwise", o, jobs[first].path))
 			}
-			if file, ok := known.early[o.name]; o.kind == "Namespace" && ok && file >= 0 {
+			if file, ok := known.early[o.name]; o.kind == "Namespace" && ok {
 				at(i, fmt.Errorf("%s: comes after %s, which needs it: on an empty cluster that file fails; put the Namespace into an earlier file or layer", o, jobs[file].path))
 			}
 		}
@@ -58,6 +58,9 @@ func (t Tree) check(jobs []job, found []facts) (Report, error) {
 				at(i, err)
 			}
 		}
+	}
+	for _, s := range t.Secrets {
+		report.Pending = append(report.Pending, s.PendingValues()...)
 	}
 	report.Notes = append(report.Notes, known.orphans(t.Secrets, secrets, found)...)
 	return report, errors.Join(errs...)

@@ -6,9 +6,11 @@ import (
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
 )
@@ -41,6 +43,7 @@ type secret struct{}
 func (secret) Object() *corev1.Secret {
 	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "web-secrets"}, StringData: map[string]string{"TOKEN": "", "UNREAD": "", "OUTSIDE": ""}}
 }
+func (secret) PendingValues() []string       { return []string{"Secret ns/web-secrets, TOKEN: waits"} }
 func (secret) ReadElsewhere(key string) bool { return key == "OUTSIDE" }
 
 func config(name string, data map[string]string) *corev1.ConfigMap {
@@ -127,6 +130,9 @@ func TestGoodTree(t *testing.T) {
 	if got, want := strings.Join(paths, " "), "base/namespace.yaml apps/config.yaml apps/more.yaml apps/web.yaml"; got != want {
 		t.Errorf("files in the order %s, want %s", got, want)
 	}
+	if got, want := strings.Join(report.Pending, "\n"), "Secret ns/web-secrets, TOKEN: waits"; got != want {
+		t.Errorf("pending %q, want %q", got, want)
+	}
 	if report.Objects != 5 {
 		t.Errorf("%d objects, want 5", report.Objects)
 	}
@@ -208,9 +214,15 @@ func TestRefused(t *testing.T) {
 			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}, ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "s"},
 			StringData: map[string]string{"a": "b"},
 		}), "Secret ns/s: data: a rendered Secret must hold no value"},
-		{"no kind", tree(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "x"}}), `*v1.ConfigMap "x": kind or name is empty`},
+		{"no kind", tree(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "x"}}), `*v1.ConfigMap "x": apiVersion, kind or name is empty`},
 		{"another environment's domain", tree(config("c", map[string]string{"URL": "https://auth.example.local/x"})),
-			`apps/more.yaml: ConfigMap ns/c: "URL: https://auth.example.local/x" holds example.local, the domain of another environment: take the address from the environment`},
+			`apps/more.yaml: ConfigMap ns/c: "URL: https://auth.example.local/x" holds auth.example.local, of the domain of another environment: take the address from the environment`},
+		{"the same in other letters", tree(config("c", map[string]string{"URL": "https://auth.Example.LOCAL"})), `holds auth.example.local, of the domain`},
+		{"the domain itself", tree(config("c", map[string]string{"URL": "example.local"})), `holds example.local, of the domain`},
+		{"plain HTTP to the domain itself", tree(config("c", map[string]string{"URL": "http://example.com"})), `sends to example.com in plain HTTP`},
+		{"plain HTTP behind another address", tree(config("c", map[string]string{"URL": "http://api.ns:80,http://web.example.com"})), `sends to web.example.com in plain HTTP`},
+		{"plain HTTP with a password", tree(config("c", map[string]string{"URL": "http://u:p@web.example.com/x"})), `sends to web.example.com in plain HTTP`},
+		{"plain HTTP in other letters", tree(config("c", map[string]string{"URL": "HTTP://WEB.example.com./x"})), `sends to web.example.com in plain HTTP`},
 		{"plain HTTP", tree(config("c", map[string]string{"URL": "http://web.example.com/x"})), `"URL: http://web.example.com/x" sends to web.example.com in plain HTTP: public addresses are https://`},
 		{"the Namespace too late", func() render.Tree {
 			tr := tree()
@@ -291,6 +303,29 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestGoodAddresses: what only looks like a wrong address is none.
+func TestGoodAddresses(t *testing.T) {
+	good := tree(config("c", map[string]string{
+		"A": "https://my-example.local.example.com", "B": "example.locality", "C": "myexample.local",
+		"D": "http://web.ns:80", "E": "http://example.com.evil.net", "F": "https://u@web.example.com",
+	}))
+	if _, _, err := good.Files(); err != nil {
+		t.Error(err)
+	}
+	// An environment below the domain of another one.
+	below := tree(config("c", map[string]string{"A": "https://web.dev.example.com"}))
+	below.Domain, below.ForeignDomains = "dev.example.com", []string{"example.com"}
+	below.Layers[1].Files = below.Layers[1].Files[1:]
+	below.Layers[1].Files[1].Components = append(below.Layers[1].Files[1].Components, list{})
+	if _, _, err := below.Files(); err != nil {
+		t.Error(err)
+	}
+	below.Layers[1].Files[0].Components = []render.Component{list{config("d", map[string]string{"A": "https://web.example.com"})}}
+	if _, _, err := below.Files(); err == nil {
+		t.Error("the other environment's host passes")
+	}
+}
+
 // TestAllAtOnce: one run tells every mistake.
 func TestAllAtOnce(t *testing.T) {
 	tr := tree(
@@ -300,5 +335,108 @@ func TestAllAtOnce(t *testing.T) {
 	_, _, err := tr.Files()
 	if err == nil || strings.Count(err.Error(), "\n") != 2 {
 		t.Errorf("want three mistakes at once, got\n%v", err)
+	}
+}
+
+// panics is a component that does what none should.
+type panics struct{}
+
+func (panics) Objects() ([]render.Object, error) { panic("no") }
+
+// TestNil: whatever a component does, the error says which file it is in.
+func TestNil(t *testing.T) {
+	for _, c := range []render.Component{nil, (*panics)(nil), panics{}, list{nil}, list{(*corev1.Pod)(nil)}} {
+		tr := tree()
+		tr.Layers[1].Files[2].Components = []render.Component{c}
+		if _, _, err := tr.Files(); err == nil || !strings.HasPrefix(err.Error(), "apps/more.yaml: component ") {
+			t.Errorf("%T: the error is %v", c, err)
+		}
+	}
+}
+
+// TestReferences follows the references of each kind that has pods.
+func TestReferences(t *testing.T) {
+	template := func(change func(*corev1.PodSpec)) corev1.PodTemplateSpec {
+		pod := corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": "x"}}}
+		change(&pod.Spec)
+		return pod
+	}
+	meta := metav1.ObjectMeta{Namespace: "ns", Name: "x"}
+	selector := &metav1.LabelSelector{MatchLabels: map[string]string{"app": "x"}}
+	kinds := map[string]func(corev1.PodTemplateSpec) render.Object{
+		"Pod spec.": func(p corev1.PodTemplateSpec) render.Object {
+			return &corev1.Pod{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}, ObjectMeta: meta, Spec: p.Spec}
+		},
+		"StatefulSet spec.template.spec.": func(p corev1.PodTemplateSpec) render.Object {
+			return &appsv1.StatefulSet{TypeMeta: metav1.TypeMeta{APIVersion: "apps/v1", Kind: "StatefulSet"}, ObjectMeta: meta, Spec: appsv1.StatefulSetSpec{Selector: selector, Template: p}}
+		},
+		"DaemonSet spec.template.spec.": func(p corev1.PodTemplateSpec) render.Object {
+			return &appsv1.DaemonSet{TypeMeta: metav1.TypeMeta{APIVersion: "apps/v1", Kind: "DaemonSet"}, ObjectMeta: meta, Spec: appsv1.DaemonSetSpec{Selector: selector, Template: p}}
+		},
+		"Job spec.template.spec.": func(p corev1.PodTemplateSpec) render.Object {
+			return &batchv1.Job{TypeMeta: metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"}, ObjectMeta: meta, Spec: batchv1.JobSpec{Template: p}}
+		},
+		"CronJob spec.jobTemplate.spec.template.spec.": func(p corev1.PodTemplateSpec) render.Object {
+			return &batchv1.CronJob{TypeMeta: metav1.TypeMeta{APIVersion: "batch/v1", Kind: "CronJob"}, ObjectMeta: meta, Spec: batchv1.CronJobSpec{JobTemplate: batchv1.JobTemplateSpec{Spec: batchv1.JobSpec{Template: p}}}}
+		},
+	}
+	secretRef := func(key string, optional *bool) []corev1.EnvVar {
+		return []corev1.EnvVar{{Name: "A", ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "web-secrets"}, Key: key, Optional: optional}}}}
+	}
+	for _, tc := range []struct {
+		change func(*corev1.PodSpec)
+		want   string // empty: good
+	}{
+		{func(s *corev1.PodSpec) {
+			s.InitContainers = []corev1.Container{{Name: "i", Env: secretRef("GONE", nil)}}
+		}, "initContainers[i].env[A]: Secret ns/web-secrets has no key GONE"},
+		{func(s *corev1.PodSpec) { s.Containers = []corev1.Container{{Name: "c", Env: secretRef("GONE", nil)}} }, "containers[c].env[A]: Secret ns/web-secrets has no key GONE"},
+		{func(s *corev1.PodSpec) {
+			s.Containers = []corev1.Container{{Name: "c", Env: secretRef("GONE", new(true))}}
+		}, ""},
+		{func(s *corev1.PodSpec) { s.Containers = []corev1.Container{{Name: "c", Env: secretRef("TOKEN", nil)}} }, ""},
+		{func(s *corev1.PodSpec) { s.ServiceAccountName = "default" }, ""},
+		{func(s *corev1.PodSpec) {
+			s.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{
+				{ConfigMap: &corev1.ConfigMapProjection{LocalObjectReference: corev1.LocalObjectReference{Name: "web-config"}}},
+				{Secret: &corev1.SecretProjection{LocalObjectReference: corev1.LocalObjectReference{Name: "gone"}}},
+			}}}}}
+		}, "volumes[v].projected[1]: there is no contract for Secret ns/gone"},
+	} {
+		for kind, object := range kinds {
+			name, at, _ := strings.Cut(kind, " ")
+			_, _, err := tree(object(template(tc.change))).Files()
+			switch {
+			case tc.want == "" && err != nil:
+				t.Errorf("%s: %v", name, err)
+			case tc.want != "" && (err == nil || !strings.Contains(err.Error(), name+" ns/x: "+at+tc.want)):
+				t.Errorf("%s: the error is\n%v\nwant in it\n%s", name, err, at+tc.want)
+			}
+		}
+	}
+}
+
+// TestStream reads the stream back as kubectl does.
+func TestStream(t *testing.T) {
+	tr := tree(config("last", nil))
+	tr.Texts = []render.Text{{Name: "x.md", Content: content("prose")}}
+	var out strings.Builder
+	report, err := tr.WriteStream(&out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for doc := range strings.SplitSeq(out.String(), "\n---\n") {
+		var o metav1.PartialObjectMetadata
+		if err := yaml.UnmarshalStrict([]byte(doc), &o); err != nil && !strings.Contains(err.Error(), "unknown field") {
+			t.Fatalf("%v in\n%s", err, doc)
+		}
+		names = append(names, o.Kind+" "+o.Name)
+	}
+	if got, want := strings.Join(names, ", "), "Namespace ns, ConfigMap web-config, ConfigMap last, Deployment web, Service web, Ingress web"; got != want {
+		t.Errorf("the stream has %s, want %s", got, want)
+	}
+	if report.Objects != len(names) || strings.Contains(out.String(), "prose") || strings.Contains(out.String(), "Rendered by") {
+		t.Errorf("%d objects, stream\n%s", report.Objects, out.String())
 	}
 }

@@ -34,7 +34,7 @@ type Command struct {
 // understood.
 func (c Command) Run(args []string, stdout, stderr io.Writer) int {
 	var dir, environment string
-	var pending bool
+	var pending, pinned bool
 	images := Images{Pins: map[string]string{}}
 
 	flags := flag.NewFlagSet(c.Name, flag.ContinueOnError)
@@ -46,6 +46,7 @@ func (c Command) Run(args []string, stdout, stderr io.Writer) int {
 		flags.StringVar(&environment, "env", environment, "`environment`: "+strings.Join(c.Environments, " or "))
 	}
 	if len(c.Repositories) > 0 {
+		flags.BoolVar(&pinned, "pinned", false, "refuse to render first-party images that follow the tag latest")
 		flags.StringVar(&images.Tag, "tag", "", "`tag` of all first-party images, the commit that they were built from (default latest)")
 		flags.Func("image", "`name=pin`: another tag or a digest for one image; may be repeated", func(value string) error {
 			name, pin, ok := strings.Cut(value, "=")
@@ -61,14 +62,19 @@ func (c Command) Run(args []string, stdout, stderr io.Writer) int {
 	case errors.Is(err, flag.ErrHelp):
 		c.usage(stdout, flags)
 		return 0
-	case err == nil && flags.NArg() > 0:
+	case err != nil:
+	case flags.NArg() > 0:
 		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	case dir == "" && isSet(flags, "o"):
+		err = errors.New("-o is empty: name a directory, or leave it out for standard output")
+	case pending && dir != "":
+		err = errors.New("-pending renders nothing: leave -o out")
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n%s -h explains the flags\n", c.Name, err, c.Name)
 		return 2
 	}
-	if err := c.render(dir, environment, images, pending, stdout, stderr); err != nil {
+	if err := c.render(dir, environment, images, pinned, pending, stdout, stderr); err != nil {
 		for _, e := range split(err) {
 			fmt.Fprintf(stderr, "%s: %v\n", c.Name, e)
 		}
@@ -77,7 +83,10 @@ func (c Command) Run(args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-func (c Command) render(dir, environment string, images Images, pending bool, stdout, stderr io.Writer) error {
+func (c Command) render(dir, environment string, images Images, pinned, pending bool, stdout, stderr io.Writer) error {
+	if c.Tree == nil {
+		return errors.New("the program has no tree")
+	}
 	var errs []error
 	if len(c.Environments) > 0 && !slices.Contains(c.Environments, environment) {
 		errs = append(errs, fmt.Errorf("-env %q: there is no such environment: the environments are %s", environment, strings.Join(c.Environments, ", ")))
@@ -88,6 +97,9 @@ func (c Command) render(dir, environment string, images Images, pending bool, st
 	}
 	if err := images.validate(names); err != nil {
 		errs = append(errs, err)
+	}
+	if unpinned := images.Unpinned(names...); pinned && len(unpinned) > 0 {
+		errs = append(errs, fmt.Errorf("-pinned: the images of %s follow the tag latest: give -tag, or -image for each", strings.Join(unpinned, ", ")))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
@@ -100,11 +112,8 @@ func (c Command) render(dir, environment string, images Images, pending bool, st
 	var report Report
 	switch {
 	case pending:
-		_, report, err = tree.Files()
-		if err == nil {
-			for _, p := range report.Pending {
-				fmt.Fprintln(stdout, p)
-			}
+		if _, report, err = tree.Files(); err == nil && len(report.Pending) > 0 {
+			_, err = fmt.Fprintln(stdout, strings.Join(report.Pending, "\n"))
 		}
 		return err
 	case dir != "":
@@ -120,6 +129,12 @@ func (c Command) render(dir, environment string, images Images, pending bool, st
 	}
 	fmt.Fprintf(stderr, "%s: %s\n", c.Name, report.summary(dir))
 	return nil
+}
+
+func isSet(flags *flag.FlagSet, name string) bool {
+	set := false
+	flags.Visit(func(f *flag.Flag) { set = set || f.Name == name })
+	return set
 }
 
 // summary is one line.

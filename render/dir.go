@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,13 +18,15 @@ import (
 //
 // Files whose text is the same already are not touched. Files of an earlier
 // rendering of this Tree that are no longer rendered are removed. A file is
-// known as the Tree's own by its first line; one that is not, where a file
-// belongs or among the manifests of a layer (kubectl would apply it with
-// them), is refused, and nothing else is ever touched.
+// known as the Tree's own by its first line, which names the Tree and the
+// place of the file. One that is not, where a file belongs or among the
+// manifests of a layer (kubectl would apply it with them), is refused, and
+// nothing else is ever touched.
 //
 // New texts are staged in a folder of the directory and moved to their place
-// after the last check, a layer that is new in one move: an interruption leaves
-// each file old or new.
+// after the last check, a folder that is new in one move: an interruption
+// leaves each file old or new. Two renderings into one directory at a time
+// are not meant: the second clears away the stage of the first.
 func (t Tree) WriteDir(dir string) (Report, error) {
 	return t.render(&directory{tree: t, root: dir})
 }
@@ -36,36 +39,49 @@ type directory struct {
 	paths []string
 	// exists tells which paths are there already.
 	exists []bool
-	stale  []string
-	isNew  bool            // the root was not there
-	layers map[string]bool // → the folder is there already
+	// folders are those of the paths; true: the folder is there already.
+	folders map[string]bool
+	// stale paths are removed.
+	stale   []string
+	isNew   bool // the root was not there
+	refused bool // nothing may be written
 
 	read sync.Pool // *bytes.Buffer, for the files that are there
 
 	mu     sync.Mutex
 	stage  string          // made with the first file that differs
-	made   map[string]bool // layers that have a folder in the stage
+	made   map[string]bool // folders that the stage has
 	staged []int
+}
+
+// at is where a path stands.
+func (d *directory) at(path string) string {
+	return filepath.Join(d.root, filepath.FromSlash(path))
 }
 
 // prepare looks at what is there.
 func (d *directory) prepare(paths []string) error {
 	d.paths, d.exists = paths, make([]bool, len(paths))
+	d.folders = make(map[string]bool)
 	index := make(map[string]int, len(paths))
-	for i, p := range paths {
-		index[p] = i
+	for i, path := range paths {
+		index[path] = i
+		if folder, _, ok := strings.Cut(path, "/"); ok {
+			d.folders[folder] = false
+		}
 	}
-	d.layers = make(map[string]bool, len(d.tree.Layers))
+	layers := make(map[string]bool)
 	for _, layer := range d.tree.Layers {
-		d.layers[layer.Name] = false
+		layers[layer.Name] = true
 	}
+
 	var errs []error
-	folders := []string{"."}
-	for k := 0; k < len(folders); k++ {
-		folder := folders[k]
-		entries, err := os.ReadDir(filepath.Join(d.root, folder))
-		if errors.Is(err, fs.ErrNotExist) {
-			d.isNew = folder == "."
+	look := []string{""} // the root, then its folders
+	for k := 0; k < len(look); k++ {
+		folder := look[k]
+		entries, err := os.ReadDir(d.at(folder))
+		if errors.Is(err, fs.ErrNotExist) && folder == "" {
+			d.isNew = true
 			break
 		}
 		if err != nil {
@@ -73,83 +89,90 @@ func (d *directory) prepare(paths []string) error {
 			continue
 		}
 		for _, e := range entries {
-			path := filepath.ToSlash(filepath.Join(folder, e.Name()))
-			i, ours := index[path]
-			_, layer := d.layers[e.Name()]
-			name := filepath.Join(d.root, path)
+			path := strings.TrimPrefix(folder+"/"+e.Name(), "/")
+			i, wanted := index[path]
+			_, wantedFolder := d.folders[path]
 			switch {
-			case ours && !e.Type().IsRegular():
-				errs = append(errs, fmt.Errorf("%s: is not a regular file: move it away, or choose another directory", name))
-			case ours:
+			case wanted && !e.Type().IsRegular():
+				errs = append(errs, fmt.Errorf("%s: is not a regular file: move it away, or choose another directory", d.at(path)))
+			case wanted:
 				d.exists[i] = true // put reads it, and looks whose it is
-			case folder == "." && e.IsDir() && strings.HasPrefix(e.Name(), stagePrefix):
+			case folder == "" && e.IsDir() && strings.HasPrefix(path, stagePrefix):
 				d.stale = append(d.stale, path) // of an interrupted rendering
-			case folder == "." && (e.IsDir() || layer):
-				folders = append(folders, e.Name()) // a layer, or what was one
-				if layer {
-					d.layers[e.Name()] = true
-				}
-			case e.Type().IsRegular() && (applied(e.Name()) || folder == "."):
-				own, err := d.own(name)
+			case wantedFolder:
+				d.folders[path] = true
+				look = append(look, path)
+			case folder == "" && e.IsDir():
+				look = append(look, path) // may be what was a layer
+			case layers[folder] && applied(path) && !e.IsDir() && !e.Type().IsRegular():
+				errs = append(errs, d.foreign(path)) // a link, which kubectl follows
+			case e.Type().IsRegular():
+				own, err := d.own(path)
 				switch {
 				case err != nil:
 					errs = append(errs, err)
 				case own:
 					d.stale = append(d.stale, path)
-				case d.layers[folder]:
-					errs = append(errs, foreign(name))
+				case layers[folder] && applied(path):
+					errs = append(errs, d.foreign(path))
 				}
 			}
 		}
 	}
+	d.refused = len(errs) > 0
 	return errors.Join(errs...)
 }
 
 // applied says whether kubectl takes the file for a manifest.
-func applied(name string) bool {
-	return slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(name))
+func applied(path string) bool {
+	return slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(path))
 }
 
-func foreign(name string) error {
-	return fmt.Errorf("%s: was not rendered by this program, and is in the way: move it, or choose another directory", name)
+func (d *directory) foreign(path string) error {
+	return fmt.Errorf("%s: is no file of %s, and is in the way: move it, or choose another directory", d.at(path), d.tree.Name)
 }
 
-// own looks for the Tree's marker in the first line of a file.
-func (d *directory) own(name string) (bool, error) {
-	f, err := os.Open(name)
+// own looks for the Tree's header in the first line of a file that is not
+// rendered.
+func (d *directory) own(path string) (bool, error) {
+	f, err := os.Open(d.at(path))
+	if errors.Is(err, fs.ErrPermission) {
+		return false, nil // what cannot be read was not written here
+	}
 	if err != nil {
 		return false, err
 	}
 	defer f.Close()
-	head := make([]byte, len(d.tree.header(name)))
-	n, err := f.ReadAt(head, 0)
-	if n < len(head) {
+	head := make([]byte, len(d.tree.header(path)))
+	if n, _ := f.ReadAt(head, 0); n < len(head) {
 		return false, nil
 	}
-	return d.isOwn(name, head), err
+	return d.isOwn(path, head), nil
 }
 
-func (d *directory) isOwn(name string, text []byte) bool {
-	return bytes.HasPrefix(text, []byte(d.tree.header(name)))
+func (d *directory) isOwn(path string, text []byte) bool {
+	return bytes.HasPrefix(text, []byte(d.tree.header(path)))
 }
 
 // put stages a text that differs from the file in its place.
 func (d *directory) put(i int, text []byte) error {
+	path := d.paths[i]
 	if d.exists[i] {
-		same, err := d.same(filepath.Join(d.root, filepath.FromSlash(d.paths[i])), text)
+		same, err := d.same(path, text)
 		if same || err != nil {
 			return err
 		}
 	}
-	if err := d.addStaged(i); err != nil {
+	stage, err := d.addStaged(i)
+	if stage == "" || err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(d.stage, filepath.FromSlash(d.paths[i])), text, 0o644)
+	return os.WriteFile(filepath.Join(stage, filepath.FromSlash(path)), text, 0o644)
 }
 
 // same says whether a file of the Tree holds the text.
-func (d *directory) same(name string, text []byte) (bool, error) {
-	f, err := os.Open(name)
+func (d *directory) same(path string, text []byte) (bool, error) {
+	f, err := os.Open(d.at(path))
 	if err != nil {
 		return false, err
 	}
@@ -166,53 +189,59 @@ func (d *directory) same(name string, text []byte) (bool, error) {
 	if bytes.Equal(old.Bytes(), text) {
 		return true, nil
 	}
-	if !d.isOwn(name, old.Bytes()) {
-		return false, foreign(name)
+	if !d.isOwn(path, old.Bytes()) {
+		return false, d.foreign(path)
 	}
 	return false, nil
 }
 
 // addStaged makes room in the stage, where a file waits for the commit under
-// the path that it will have.
-func (d *directory) addStaged(i int) error {
+// the path that it will have. The stage is empty where nothing may be written;
+// why it cannot be made is told once.
+func (d *directory) addStaged(i int) (stage string, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.refused {
+		return "", nil
+	}
+	defer func() { d.refused = err != nil }()
 	if d.stage == "" {
 		if err := os.MkdirAll(d.root, 0o755); err != nil {
-			return err
+			return "", err
 		}
-		stage, err := os.MkdirTemp(d.root, stagePrefix)
-		if err != nil {
-			return err
+		if d.stage, err = os.MkdirTemp(d.root, stagePrefix); err != nil {
+			return "", err
 		}
-		d.stage, d.made = stage, make(map[string]bool)
+		d.made = make(map[string]bool)
 	}
-	if layer, _, ok := strings.Cut(d.paths[i], "/"); ok && !d.made[layer] {
-		if err := os.Mkdir(filepath.Join(d.stage, layer), 0o755); err != nil {
-			return err
+	if folder, _, ok := strings.Cut(d.paths[i], "/"); ok && !d.made[folder] {
+		if err := os.Mkdir(filepath.Join(d.stage, folder), 0o755); err != nil {
+			return "", err
 		}
-		d.made[layer] = true
+		d.made[folder] = true
 	}
 	d.staged = append(d.staged, i)
-	return nil
+	return d.stage, nil
 }
 
 // commit moves what was staged to its place, and removes what is stale.
 func (d *directory) commit(report *Report) error {
-	move := func(path string) error {
-		path = filepath.FromSlash(path)
-		return os.Rename(filepath.Join(d.stage, path), filepath.Join(d.root, path))
+	if d.stage != "" {
+		defer os.RemoveAll(d.stage)
 	}
-	for _, layer := range d.tree.Layers {
-		if d.made[layer.Name] && !d.layers[layer.Name] { // new: it takes its place as a whole
-			if err := move(layer.Name); err != nil {
+	move := func(path string) error {
+		return os.Rename(filepath.Join(d.stage, filepath.FromSlash(path)), d.at(path))
+	}
+	for _, folder := range sorted(d.made) {
+		if !d.folders[folder] { // new: it takes its place as a whole
+			if err := move(folder); err != nil {
 				return err
 			}
 		}
 	}
 	slices.Sort(d.staged)
 	for _, i := range d.staged {
-		if layer, _, ok := strings.Cut(d.paths[i], "/"); !ok || d.layers[layer] {
+		if folder, _, ok := strings.Cut(d.paths[i], "/"); !ok || d.folders[folder] {
 			if err := move(d.paths[i]); err != nil {
 				return err
 			}
@@ -220,18 +249,15 @@ func (d *directory) commit(report *Report) error {
 		report.Written = append(report.Written, d.paths[i])
 	}
 	for _, path := range d.stale {
-		if err := os.RemoveAll(filepath.Join(d.root, filepath.FromSlash(path))); err != nil {
+		if err := os.RemoveAll(d.at(path)); err != nil {
 			return err
 		}
 		if !strings.HasPrefix(path, stagePrefix) {
 			report.Removed = append(report.Removed, path)
 		}
 		if folder, _, ok := strings.Cut(path, "/"); ok {
-			os.Remove(filepath.Join(d.root, folder)) // if that was its last file
+			os.Remove(d.at(folder)) // if that was its last file
 		}
-	}
-	if d.stage != "" {
-		return os.RemoveAll(d.stage)
 	}
 	return nil
 }
@@ -245,3 +271,5 @@ func (d *directory) abort() {
 		os.Remove(d.root)
 	}
 }
+
+func sorted(set map[string]bool) []string { return slices.Sorted(maps.Keys(set)) }

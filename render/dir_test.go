@@ -130,13 +130,13 @@ func TestWriteDirRefuses(t *testing.T) {
 			"a foreign file in the way",
 			func(t *testing.T, dir string) { write(t, filepath.Join(dir, "apps/web.yaml"), "a: 1\n") },
 			func() render.Tree { return tree() },
-			"apps/web.yaml: was not rendered by this program, and is in the way: move it, or choose another directory",
+			"apps/web.yaml: is no file of a test, and is in the way: move it, or choose another directory",
 		},
 		{
 			"a foreign manifest in a layer",
 			func(t *testing.T, dir string) { write(t, filepath.Join(dir, "apps/theirs.yml"), "a: 1\n") },
 			func() render.Tree { return tree() },
-			"apps/theirs.yml: was not rendered by this program",
+			"apps/theirs.yml: is no file of a test",
 		},
 		{
 			"another tree's file",
@@ -148,7 +148,7 @@ func TestWriteDirRefuses(t *testing.T) {
 				}
 			},
 			func() render.Tree { return tree(config("c", nil)) },
-			"was not rendered by this program",
+			"is no file of a test, and is in the way",
 		},
 		{
 			"a folder in the way",

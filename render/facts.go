@@ -55,6 +55,9 @@ type facts struct {
 	notes   []string
 	pending []string
 	errs    []error
+
+	// readElsewhere is what the component at hand says of its ConfigMaps.
+	readElsewhere bool
 }
 
 // config is the keys of a ConfigMap, sorted.
@@ -69,11 +72,11 @@ type servicePort struct {
 	port networkingv1.ServiceBackendPort
 }
 
-// component takes down what a component says of itself.
-func (f *facts) component(c Component) {
+// component takes down what a component says of itself; by is the name of its first object.
+func (f *facts) component(c Component, by string) {
 	if c, ok := c.(interface{ Claims() []string }); ok {
 		for _, what := range c.Claims() {
-			f.claims = append(f.claims, claim{what: what})
+			f.claims = append(f.claims, claim{by: by, what: what})
 		}
 	}
 	if c, ok := c.(interface{ Notes() []string }); ok {
@@ -82,15 +85,17 @@ func (f *facts) component(c Component) {
 	if c, ok := c.(interface{ PendingValues() []string }); ok {
 		f.pending = append(f.pending, c.PendingValues()...)
 	}
+	reader, ok := c.(interface{ ReadElsewhere() bool })
+	f.readElsewhere = ok && reader.ReadElsewhere()
 }
 
 // object takes down an object, what it refers to and what it claims, and gives
 // its name.
-func (f *facts) object(o Object, readElsewhere bool) id {
+func (f *facts) object(o Object) id {
 	self := idOf(o)
 	f.objects = append(f.objects, self)
-	if self.kind == "" || self.name == "" {
-		f.errs = append(f.errs, fmt.Errorf("%T %q: kind or name is empty: fill in TypeMeta and ObjectMeta", o, self.name))
+	if gvk := o.GetObjectKind().GroupVersionKind(); gvk.Version == "" || gvk.Kind == "" || self.name == "" {
+		f.errs = append(f.errs, fmt.Errorf("%T %q: apiVersion, kind or name is empty: fill in TypeMeta and ObjectMeta", o, self.name))
 	}
 	switch o := o.(type) {
 	case *corev1.ConfigMap:
@@ -98,7 +103,7 @@ func (f *facts) object(o Object, readElsewhere bool) id {
 		keys = slices.AppendSeq(keys, maps.Keys(o.BinaryData))
 		slices.Sort(keys)
 		f.configs = append(f.configs, config{self, slices.Compact(keys)})
-		if readElsewhere {
+		if f.readElsewhere {
 			f.uses = append(f.uses, use{from: self, at: "data", to: self})
 		}
 	case *corev1.Secret:
@@ -140,8 +145,8 @@ func (f *facts) selector(self id, s *metav1.LabelSelector, labels map[string]str
 		f.errs = append(f.errs, fmt.Errorf("%s: spec.selector: is empty: select the labels of the pod template", self))
 		return
 	}
-	for k, v := range s.MatchLabels {
-		if labels[k] != v {
+	for _, k := range slices.Sorted(maps.Keys(s.MatchLabels)) {
+		if v := s.MatchLabels[k]; labels[k] != v {
 			f.errs = append(f.errs, fmt.Errorf("%s: spec.selector.matchLabels[%s]: %q is not the label of the pod template (%q)", self, k, v, labels[k]))
 		}
 		if k == "app.kubernetes.io/version" {
@@ -174,18 +179,21 @@ func (f *facts) ingress(self id, o *networkingv1.Ingress) {
 			f.claims = append(f.claims, claim{self.String(), "the TLS Secret " + self.namespace + "/" + tls.SecretName})
 		}
 	}
+	backend := func(at string, b networkingv1.IngressBackend) {
+		if s := b.Service; s != nil {
+			f.uses = append(f.uses, use{from: self, at: at, to: id{kind: "Service", namespace: self.namespace, name: s.Name}, port: s.Port})
+		}
+	}
+	if o.Spec.DefaultBackend != nil {
+		backend("spec.defaultBackend", *o.Spec.DefaultBackend)
+	}
 	for i, rule := range o.Spec.Rules {
 		if rule.HTTP == nil {
 			continue
 		}
 		for j, path := range rule.HTTP.Paths {
 			f.claims = append(f.claims, claim{self.String(), "the address " + rule.Host + path.Path})
-			if s := path.Backend.Service; s != nil {
-				f.uses = append(f.uses, use{
-					from: self, at: "spec.rules[" + strconv.Itoa(i) + "].http.paths[" + strconv.Itoa(j) + "].backend.service",
-					to: id{kind: "Service", namespace: self.namespace, name: s.Name}, port: s.Port,
-				})
-			}
+			backend("spec.rules["+strconv.Itoa(i)+"].http.paths["+strconv.Itoa(j)+"].backend.service", path.Backend)
 		}
 	}
 }

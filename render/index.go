@@ -13,7 +13,7 @@ import (
 type index struct {
 	objects map[id]int // → the file
 	// early is the file that first put an object into a namespace before the
-	// Namespace itself, or -1 where none did.
+	// Namespace itself.
 	early       map[string]int
 	middlewares map[string]bool
 	data        map[id]*data // of ConfigMaps and Secrets
@@ -53,10 +53,8 @@ func (x *index) add(o id, file int) (first int, ok bool) {
 	if o.kind == kindMiddleware {
 		x.middlewares[o.namespace+"-"+o.name] = true
 	}
-	if _, seen := x.early[o.namespace]; !seen && o.namespace != "" {
-		if _, made := x.objects[id{kind: "Namespace", name: o.namespace}]; made {
-			file = -1
-		}
+	_, made := x.objects[id{kind: "Namespace", name: o.namespace}]
+	if _, seen := x.early[o.namespace]; !seen && !made && o.namespace != "" {
 		x.early[o.namespace] = file
 	}
 	return 0, true

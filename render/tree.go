@@ -12,6 +12,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"path"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -50,6 +52,8 @@ type Secret interface {
 	Object() *corev1.Secret
 	// ReadElsewhere says that a key is not an orphan though no object reads it.
 	ReadElsewhere(key string) bool
+	// PendingValues are those that may still be placeholders.
+	PendingValues() []string
 }
 
 // Tree is everything that one command renders.
@@ -64,10 +68,11 @@ type Tree struct {
 	Texts []Text
 	// Secrets that people fill in.
 	Secrets []Secret
-	// Domain is the public domain of the environment: plain http:// to it or
-	// to a host below it is refused. If empty, nothing is.
+	// Domain is the public domain of the environment, in lower case: plain
+	// http:// to it or to a host below it is refused. If empty, nothing is.
 	Domain string
-	// ForeignDomains belong to other environments: no object may hold one.
+	// ForeignDomains belong to other environments, in lower case: nothing
+	// that is rendered may hold one, or a host below it.
 	ForeignDomains []string
 	// Notes are told with those of the components.
 	Notes []string
@@ -91,7 +96,9 @@ type File struct {
 
 // Text is a file beside the layers.
 type Text struct {
-	// Name with its ending: .md, .yaml or .txt.
+	// Name with its ending, .md, .yaml or .txt. It may have a folder, which
+	// is no layer: one that kubectl could apply should, so that nobody
+	// applies it by chance with the whole directory.
 	Name string
 	// Content makes what follows the first line, which says who rendered the
 	// file. It is called where texts are rendered, and nowhere else.
@@ -118,17 +125,14 @@ type Report struct {
 	Pending []string
 }
 
-// header is the first line of a file. The marker in it tells own files from
-// foreign ones.
+// header is the first line of a file. It names the Tree and the file's own
+// path, and so tells own files from foreign ones and from copies.
 func (t Tree) header(path string) string {
+	text := "Rendered by " + t.Name + " as " + path + ". Do not edit: change the definitions and render again."
 	if strings.HasSuffix(path, ".md") {
-		return "<!-- " + t.marker() + " -->\n"
+		return "<!-- " + text + " -->\n"
 	}
-	return "# " + t.marker() + "\n"
-}
-
-func (t Tree) marker() string {
-	return "Rendered by " + t.Name + ". Do not edit: change the definitions and render again."
+	return "# " + text + "\n"
 }
 
 // Files renders the Tree to memory, in the order in which the files are
@@ -146,9 +150,10 @@ func (t Tree) Files() ([]Rendered, Report, error) {
 // status, no nulls, no zero values that say nothing.
 func YAML(o Object) ([]byte, error) { return encode.Append(nil, o) }
 
-// sink takes rendered files. Between prepare and commit or abort, put is
-// called once for each path, from several goroutines at once, in no order;
-// the data is the caller's again afterwards.
+// sink takes rendered files. After prepare, put is called once for each path,
+// from several goroutines at once, in no order, also where prepare failed or
+// the file has mistakes, so that all errors come at once; the data is the
+// caller's again afterwards. Then comes commit, or abort after any error.
 type sink interface {
 	prepare(paths []string) error
 	put(index int, data []byte) error
@@ -192,22 +197,17 @@ func (t Tree) render(out sink) (Report, error) {
 	for i, j := range jobs {
 		paths[i] = j.path
 	}
-	if err := out.prepare(paths); err != nil {
-		return Report{}, err
-	}
+	refused := out.prepare(paths)
 
 	found := make([]facts, len(jobs))
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), len(jobs)) {
 		wg.Go(func() {
-			var buf []byte
+			m := maker{tree: &t}
 			for i := int(next.Add(1)) - 1; i < len(jobs); i = int(next.Add(1)) - 1 {
-				buf = t.file(buf[:0], jobs[i], &found[i])
-				if len(found[i].errs) > 0 {
-					continue
-				}
-				if err := out.put(i, buf); err != nil {
+				m.file(jobs[i], &found[i])
+				if err := out.put(i, m.text); err != nil {
 					found[i].errs = append(found[i].errs, err)
 				}
 			}
@@ -216,12 +216,12 @@ func (t Tree) render(out sink) (Report, error) {
 	wg.Wait()
 
 	report, err := t.check(jobs, found)
-	if err != nil {
+	if err = errors.Join(refused, err); err != nil {
 		out.abort()
 		return Report{}, err
 	}
 	if err := out.commit(&report); err != nil {
-		return Report{}, err
+		return Report{}, fmt.Errorf("%w: some files may be new and some old: render again", err)
 	}
 	return report, nil
 }
@@ -256,7 +256,14 @@ func (t Tree) jobs() ([]job, error) {
 		if !slices.ContainsFunc([]string{".md", ".yaml", ".txt"}, func(ext string) bool { return strings.HasSuffix(text.Name, ext) }) {
 			errs = append(errs, fmt.Errorf("text %q: name: must end in .md, .yaml or .txt", text.Name))
 		}
-		checkName("text", strings.ToLower(text.Name))
+		folder, name := path.Split(text.Name)
+		checkName("text", strings.ToLower(name))
+		if folder = strings.TrimSuffix(folder, "/"); folder != "" {
+			checkName("text "+text.Name+": folder", folder)
+			if seen[folder] {
+				errs = append(errs, fmt.Errorf("text %q: name: %s is a layer: what stands there is applied", text.Name, folder))
+			}
+		}
 		if text.Content == nil {
 			errs = append(errs, fmt.Errorf("text %q: content: say how it is made", text.Name))
 		}
@@ -272,50 +279,88 @@ func (t Tree) jobs() ([]job, error) {
 	return jobs, errors.Join(errs...)
 }
 
-// file appends the text of one file to buf, and takes down what the checks
-// across files need.
-func (t Tree) file(buf []byte, j job, f *facts) []byte {
-	buf = append(buf, t.header(j.path)...)
+// maker makes one file after the other, in the same memory.
+type maker struct {
+	tree *Tree
+	// text of the file.
+	text []byte
+	// lower is some of it in lower case.
+	lower []byte
+}
+
+// file makes the text of one file, and takes down what the checks across
+// files need.
+func (m *maker) file(j job, f *facts) {
+	m.text = append(m.text[:0], m.tree.header(j.path)...)
 	if j.layer == "" {
+		start := len(m.text)
 		text, err := j.text()
 		if err != nil {
 			f.errs = append(f.errs, split(err)...)
 		}
-		buf = append(buf, text...)
-		for _, err := range t.checkAddresses(buf) {
+		m.text = append(m.text, text...)
+		for _, err := range m.checkAddresses(m.text[start:]) {
 			f.errs = append(f.errs, fmt.Errorf("text: %w", err))
 		}
-		return buf
+		return
 	}
-	for _, c := range j.components {
-		objects, err := c.Objects()
-		f.component(c)
+	for i, c := range j.components {
+		objects, err := m.take(c, f)
 		if err != nil {
 			f.errs = append(f.errs, split(err)...)
 		}
-		reader, ok := c.(interface{ ReadElsewhere() bool })
-		elsewhere := ok && reader.ReadElsewhere()
-		for _, o := range objects {
-			self := f.object(o, elsewhere) // of a mistaken component too, so that one mistake is told once
-			if err != nil {
+		for k, o := range objects {
+			if isNil(o) {
+				f.errs = append(f.errs, fmt.Errorf("component %d (%T): object %d is nil", i, c, k))
 				continue
 			}
-			if len(f.objects) > 1 {
-				buf = append(buf, "---\n"...)
-			}
-			start := len(buf)
-			text, err := encode.Append(buf, o)
-			if err != nil {
-				f.errs = append(f.errs, fmt.Errorf("%s: %w", self, err))
-				continue
-			}
-			buf = text
-			for _, err := range t.checkAddresses(buf[start:]) {
-				f.errs = append(f.errs, fmt.Errorf("%s: %w", self, err))
+			// Of a mistaken component too, so that one mistake is told once.
+			self := f.object(o)
+			if err == nil {
+				m.object(self, o, f)
 			}
 		}
 	}
-	return buf
+}
+
+// take gets a component's objects, and what it says of itself.
+func (m *maker) take(c Component, f *facts) (objects []Object, err error) {
+	defer func() {
+		if r := recover(); r != nil { // a component of another's, or a nil one
+			objects, err = nil, fmt.Errorf("component %T: panic: %v", c, r)
+		}
+	}()
+	objects, err = c.Objects()
+	by := ""
+	if len(objects) > 0 && !isNil(objects[0]) {
+		by = strings.TrimPrefix(objects[0].GetNamespace()+"/"+objects[0].GetName(), "/")
+	}
+	f.component(c, by)
+	return objects, err
+}
+
+func (m *maker) object(self id, o Object, f *facts) {
+	start := len(m.text)
+	if len(f.objects) > 1 {
+		m.text = append(m.text, "---\n"...)
+	}
+	text, err := encode.Append(m.text, o)
+	if err != nil {
+		f.errs = append(f.errs, fmt.Errorf("%s: %w", self, err))
+		return
+	}
+	m.text = text
+	for _, err := range m.checkAddresses(m.text[start:]) {
+		f.errs = append(f.errs, fmt.Errorf("%s: %w", self, err))
+	}
+}
+
+func isNil(o Object) bool {
+	if o == nil {
+		return true
+	}
+	v := reflect.ValueOf(o)
+	return v.Kind() == reflect.Pointer && v.IsNil()
 }
 
 // split takes joined errors apart, so that each gets its own line and place.

@@ -51,12 +51,10 @@ func (v Version) before(other Version) bool { return slices.Compare(v[:], other[
 
 // The releases that changed what a provider must say.
 var (
-	// offlineAccess is the first release that gives refresh tokens for the
-	// scope only (Authentik, "Release 2024.2", breaking changes).
-	offlineAccess = Version{2024, 2}
 	// typedRedirects is the first release line that has redirect URIs with a
 	// matching mode from its start. Before, they were regular expressions
-	// (CVE-2024-52289; Authentik, "Release 2024.12").
+	// (CVE-2024-52289; Authentik, "Release 2024.12"). Earlier releases are
+	// refused, and with them all before 2024.2, which know no offline_access.
 	typedRedirects = Version{2024, 12}
 	// grantTypes is the first release where a provider lists its grants: one
 	// that a blueprint makes without them has none, and no sign-in succeeds
@@ -166,9 +164,6 @@ func (b Blueprint) validate() field.ErrorList {
 			at := path.Child("scopes").Index(j)
 			if !slices.Contains(managedScopes, scope) {
 				errs = append(errs, field.Invalid(at, scope, "Authentik keeps no mapping for this scope, and drops a scope without one in silence: use "+strings.Join(managedScopes, ", ")))
-			}
-			if scope == components.ScopeOfflineAccess && b.Version != (Version{}) && b.Version.before(offlineAccess) {
-				errs = append(errs, field.Invalid(at, scope, "needs Authentik "+offlineAccess.String()+" or later, and this one is "+b.Version.String()+": it has no such mapping"))
 			}
 		}
 	}

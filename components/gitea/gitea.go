@@ -116,11 +116,7 @@ func (r Runner) Objects() ([]components.Object, error) {
 		r.claim("docker", r.DockerSize),
 		r.deployment(config),
 	}
-	for i, change := range r.Changes {
-		if err := change(objects); err != nil {
-			errs = append(errs, field.Invalid(field.NewPath("changes").Index(i), field.OmitValueType{}, err.Error()))
-		}
-	}
+	errs = append(errs, components.Apply(objects, r.Changes)...)
 	return objects, components.Mistakes("Runner", r.Namespace, r.Name, errs)
 }
 

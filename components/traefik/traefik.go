@@ -23,6 +23,8 @@ type RedirectMiddleware struct {
 	Name, Namespace string
 	// Temporary answers 302 instead of 301, which browsers keep for good.
 	Temporary bool
+	// Changes are the last words on the object.
+	Changes []components.Change
 }
 
 // Ref is the reference for a TLSIngress.
@@ -32,7 +34,7 @@ func (r RedirectMiddleware) Ref() components.MiddlewareRef {
 
 // Objects implements components.Component.
 func (r RedirectMiddleware) Objects() ([]components.Object, error) {
-	return middleware("RedirectMiddleware", r.Ref(), traefikv1alpha1.MiddlewareSpec{
+	return middleware("RedirectMiddleware", r.Ref(), r.Changes, traefikv1alpha1.MiddlewareSpec{
 		RedirectScheme: &dynamic.RedirectScheme{Scheme: "https", Permanent: !r.Temporary},
 	}, nil)
 }
@@ -48,6 +50,8 @@ type SecurityHeaders struct {
 	// Frames allows other sites to show the app in a frame, for pages that
 	// are meant to be embedded.
 	Frames bool
+	// Changes are the last words on the object.
+	Changes []components.Change
 }
 
 // Ref is the reference for a TLSIngress.
@@ -65,7 +69,7 @@ func (s SecurityHeaders) Objects() ([]components.Object, error) {
 	if hsts < 0 {
 		errs = append(errs, field.Invalid(field.NewPath("hsts"), hsts.String(), "must not be negative"))
 	}
-	return middleware("SecurityHeaders", s.Ref(), traefikv1alpha1.MiddlewareSpec{
+	return middleware("SecurityHeaders", s.Ref(), s.Changes, traefikv1alpha1.MiddlewareSpec{
 		Headers: &dynamic.Headers{
 			STSSeconds:         new(int64(hsts.Seconds())),
 			ContentTypeNosniff: true,
@@ -75,19 +79,21 @@ func (s SecurityHeaders) Objects() ([]components.Object, error) {
 	}, errs)
 }
 
-func middleware(kind string, ref components.MiddlewareRef, spec traefikv1alpha1.MiddlewareSpec, errs field.ErrorList) ([]components.Object, error) {
+func middleware(kind string, ref components.MiddlewareRef, changes []components.Change, spec traefikv1alpha1.MiddlewareSpec, errs field.ErrorList) ([]components.Object, error) {
 	for _, msg := range validation.IsDNS1123Subdomain(ref.Name) {
 		errs = append(errs, field.Invalid(field.NewPath("name"), ref.Name, msg))
 	}
 	for _, msg := range validation.IsDNS1123Label(ref.Namespace) {
 		errs = append(errs, field.Invalid(field.NewPath("namespace"), ref.Namespace, msg))
 	}
-	return []components.Object{&traefikv1alpha1.Middleware{
+	objects := []components.Object{&traefikv1alpha1.Middleware{
 		TypeMeta: metav1.TypeMeta{APIVersion: traefikv1alpha1.SchemeGroupVersion.String(), Kind: "Middleware"},
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: ref.Namespace, Name: ref.Name,
 			Labels: components.Labels(ref.Name),
 		},
 		Spec: spec,
-	}}, components.Mistakes(kind, ref.Namespace, ref.Name, errs)
+	}}
+	errs = append(errs, components.Apply(objects, changes)...)
+	return objects, components.Mistakes(kind, ref.Namespace, ref.Name, errs)
 }

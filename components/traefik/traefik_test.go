@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/traefik"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+	traefikv1alpha1 "github.com/traefik/traefik/v3/pkg/provider/kubernetes/crd/traefikio/v1alpha1"
 )
 
 func print(c components.Component) {
@@ -75,6 +77,33 @@ func TestRefused(t *testing.T) {
 	} {
 		if _, err := tc.component.Objects(); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("the error is %v\nwant in it %s", err, tc.want)
+		}
+	}
+}
+
+func TestOptions(t *testing.T) {
+	for _, tc := range []struct {
+		component  components.Component
+		has, lacks string
+	}{
+		{traefik.RedirectMiddleware{Namespace: "shop", Name: "r"}, "permanent: true", ""},
+		{traefik.RedirectMiddleware{Namespace: "shop", Name: "r", Temporary: true}, "scheme: https", "permanent: true"},
+		{traefik.SecurityHeaders{Namespace: "shop", Name: "h", HSTS: time.Hour}, "stsSeconds: 3600", ""},
+		{traefik.SecurityHeaders{Namespace: "shop", Name: "h", Frames: true}, "contentTypeNosniff: true", "frameDeny"},
+		{traefik.SecurityHeaders{Namespace: "shop", Name: "h", Changes: []components.Change{components.Edit(func(m *traefikv1alpha1.Middleware) {
+			m.Spec.Headers.STSIncludeSubdomains = true
+		})}}, "stsIncludeSubdomains: true", ""},
+	} {
+		objects, err := tc.component.Objects()
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := render.YAML(objects[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), tc.has) || tc.lacks != "" && strings.Contains(string(text), tc.lacks) {
+			t.Errorf("%+v:\n%s", tc.component, text)
 		}
 	}
 }

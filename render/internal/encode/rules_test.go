@@ -1,3 +1,5 @@
+//lint:file-ignore SA5008 odd tags are what some of these tests are about
+
 package encode
 
 import (
