@@ -82,7 +82,7 @@ func sessionCode(public ...string) []string {
 		keys += ", `" + k + "`"
 	}
 	return []string{
-		"Declare " + keys + " under `runtimeConfig.public`, and the options of the provider `oidc` in the module's configuration: Nuxt overrides declared keys only, and a `process.env` in nuxt.config is fixed at build time.",
+		"Declare " + keys + " under `runtimeConfig.public`, `session.maxAge` and every option of the provider `oidc` that is set above, `logoutRedirectParameterName` among them, in the module's configuration: Nuxt overrides declared keys only, and a `process.env` in nuxt.config is fixed at build time.",
 		"A nitro plugin mounts `oidc` on Redis when `" + components.KeyRedisURL + "` is set, with the prefix `SESSION_REDIS_PREFIX` and the lifetime `SESSION_REDIS_TTL` in seconds; unset means memory, and one replica.",
 		"A client plugin sends the browser through `" + components.LoginRoute + "` when a call to `/api` answers 401, once: it leaves a mark in the session storage, and does not go again while the mark is fresh.",
 		"Sign-out goes to the end-session address that the environment gives (`NUXT_OIDC_PROVIDERS_OIDC_LOGOUT_URL`); no Authentik address is written in the code.",
