@@ -20,6 +20,8 @@ type Finding struct {
 	// Note says that nothing is wrong: it is only worth knowing.
 	Note bool
 
+	// other is the place of another key that the problem names as well.
+	other string
 	// order of the place among the findings: the input, then the contract's
 	// Secrets and keys.
 	order int
@@ -38,14 +40,18 @@ func (f Finding) String() string {
 // encrypted, or SealedSecrets. A Secret in it that comes from a cluster and
 // has no contract is left alone. All findings come at once, in the order of
 // the contracts.
-func (s Set) Check(input []byte) []Finding {
+func (s Set) Check(input []byte) []Finding { return s.check(input, nil) }
+
+// check holds the input against the contracts or, unless only is nil, against
+// that one of them. What else the input has is then only compared with it.
+func (s Set) check(input []byte, only *components.Secret) []Finding {
 	var r reader
 	complete := r.read(input)
-	if complete && len(r.secrets) == 0 && len(r.findings) == 0 {
+	if complete && len(r.secrets) == 0 && len(r.findings) == 0 && !r.listed {
 		return []Finding{{Place: "the input", Problem: "has no Secret"}}
 	}
-	c := newChecker(s)
-	c.findings = r.findings
+	c := newChecker(s, r.findings)
+	c.only = only
 	c.match(r.secrets)
 	c.shape()
 	if complete {
@@ -62,10 +68,17 @@ type checker struct {
 	order    map[string]int
 	secrets  []*filled
 	findings []Finding
+	// only is the contract that is checked, or nil for all.
+	only *components.Secret
+	// unclear says that a Secret may be in the input and was not made out.
+	unclear bool
+	// carries says that the input is the cluster, whose values go to a file.
+	carries bool
 }
 
-func newChecker(s Set) *checker {
-	c := &checker{set: s, keys: s.keys(), order: make(map[string]int)}
+// newChecker begins with what reading the input found.
+func newChecker(s Set, read []Finding) *checker {
+	c := &checker{set: s, keys: s.keys(), order: make(map[string]int), findings: read, unclear: len(read) > 0}
 	for _, secret := range s.Secrets {
 		c.order[placeOf(secret)] = len(c.order) + 1
 		for _, k := range secret.Keys {
@@ -74,8 +87,6 @@ func newChecker(s Set) *checker {
 	}
 	return c
 }
-
-func placeOf(s components.Secret) string { return "Secret " + s.Namespace + "/" + s.Name }
 
 func (c *checker) find(place, problem string) {
 	c.findings = append(c.findings, Finding{Place: place, Problem: problem})
@@ -87,11 +98,20 @@ func (c *checker) note(place, problem string) {
 
 // sorted gives the findings by place, those of one place as they were found.
 func (c *checker) sorted() []Finding {
+	c.findings = slices.DeleteFunc(c.findings, func(f Finding) bool {
+		inContract := c.order[f.Place] > 0
+		return c.only != nil && inContract && !isOf(f.Place, *c.only) && !isOf(f.other, *c.only)
+	})
 	for i, f := range c.findings {
 		c.findings[i].order = c.order[f.Place]
 	}
 	slices.SortStableFunc(c.findings, func(a, b Finding) int { return a.order - b.order })
 	return c.findings
+}
+
+// isOf says that the place is the Secret or one of its keys.
+func isOf(at string, s components.Secret) bool {
+	return at == placeOf(s) || strings.HasPrefix(at, placeOf(s)+", key ")
 }
 
 // match finds the contract of each Secret of the input.
@@ -103,6 +123,7 @@ func (c *checker) match(secrets []*filled) {
 			nameless = append(nameless, f)
 		case f.name == "":
 			c.find(f.place, "is a Secret without a name: add metadata.name")
+			c.unclear = true
 		default:
 			c.matchByName(f)
 		}
@@ -116,12 +137,15 @@ func (c *checker) match(secrets []*filled) {
 		most := 0
 		for i := range c.set.Secrets {
 			contract := &c.set.Secrets[i]
-			if n := inCommon(f, contract); n > most && c.found(contract) == nil {
+			n := inCommon(f, contract)
+			better := n > most || n > 0 && n == most && contract == c.only
+			if better && c.found(contract) == nil {
 				f.contract, most = contract, n
 			}
 		}
 		if f.contract == nil {
 			c.find(f.place, "is encrypted as a whole, and its key names are those of no contract")
+			c.unclear = true
 			continue
 		}
 		c.secrets = append(c.secrets, f)
@@ -196,7 +220,7 @@ func (c *checker) shape() {
 		}
 		hidden := f.encrypted == "SOPS" && f.kind == ""
 		if is != want && !hidden {
-			c.find(at, "has another type than "+string(want)+": the type of a Secret cannot be changed, so delete it first where it is applied already")
+			c.wrongType(f, want)
 		}
 		for _, e := range f.entries {
 			ref := refTo(*f.contract, e.name)
@@ -208,6 +232,20 @@ func (c *checker) shape() {
 				c.find(place(ref), p)
 			}
 		}
+	}
+}
+
+// wrongType reports the type of a Secret, which cannot be changed: the Secret
+// must be made anew, and its values must not be lost over that.
+func (c *checker) wrongType(f *filled, want corev1.SecretType) {
+	at, problem := placeOf(*f.contract), "has another type than "+string(want)+": the type of a Secret cannot be changed, so "
+	switch {
+	case c.carries:
+		c.note(at, problem+"delete it before you apply the file, which has its values")
+	case f.cluster:
+		c.find(at, problem+"save its values with generate -live -into FILE, delete it, and apply the file")
+	default:
+		c.find(at, problem+"delete it first where it is applied already")
 	}
 }
 
@@ -228,13 +266,16 @@ func (c *checker) unknown(f *filled, e entry) {
 	c.find(at, fmt.Sprintf("has a key that the contract lacks, on line %d: remove it, or correct its name", e.line))
 }
 
-// missing reports Secrets and keys that are not there.
+// missing reports Secrets and keys that are not there. Where the input is
+// unclear, it reports no Secret: the cause would drown.
 func (c *checker) missing() {
 	for i := range c.set.Secrets {
 		contract := &c.set.Secrets[i]
 		f := c.found(contract)
 		if f == nil {
-			c.find(placeOf(*contract), "is missing: generate -into writes it where the file lacks it")
+			if !c.unclear {
+				c.find(placeOf(*contract), "is missing: generate -into adds it to a file, generate -live -into to what the cluster has")
+			}
 			continue
 		}
 		for _, k := range contract.Keys {
@@ -338,7 +379,7 @@ func (c *checker) equal(values map[components.KeyRef]string) {
 		g = slices.DeleteFunc(g, func(ref components.KeyRef) bool { return values[ref] == "" })
 		for i := 1; i < len(g); i++ {
 			if values[g[i]] != values[g[0]] {
-				c.find(place(g[i]), "must be the same value as "+place(g[0])+", and is another")
+				c.compare(g[i], "must be the same value as", g[0], ", and is another")
 			}
 		}
 	}
@@ -360,7 +401,12 @@ func (c *checker) distinct(values map[components.KeyRef]string) {
 		a, _ := origin(c.keys, ref)
 		b, _ := origin(c.keys, other)
 		if a != b {
-			c.find(place(ref), "is the same value as "+place(other)+": each needs its own")
+			c.compare(ref, "is the same value as", other, ": each needs its own")
 		}
 	}
+}
+
+// compare reports what a key has to do with another.
+func (c *checker) compare(ref components.KeyRef, problem string, other components.KeyRef, end string) {
+	c.findings = append(c.findings, Finding{Place: place(ref), Problem: problem + " " + place(other) + end, other: place(other)})
 }

@@ -58,7 +58,10 @@ func (e usageError) Error() string { return string(e) }
 
 func (c Command) run(args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	if len(c.Environments) == 0 {
-		return errors.New("the program knows no environment")
+		return errors.New("the program knows no environment: its Command must have Environments")
+	}
+	if c.Set == nil {
+		return errors.New("the program knows no Secrets: its Command must have the function Set")
 	}
 	if len(args) == 0 {
 		return usageError("say template, generate or check")
@@ -91,6 +94,15 @@ func (c Command) parse(flags *flag.FlagSet, args []string, most int) (Set, error
 		return Set{}, usageError(fmt.Sprintf("unexpected argument %q: flags stand before the file", flags.Arg(most)))
 	case flags.NArg() > most:
 		return Set{}, usageError(fmt.Sprintf("unexpected argument %q", flags.Arg(most)))
+	}
+	flags.Visit(func(f *flag.Flag) {
+		if f.Value.String() == "" {
+			err = usageError(fmt.Sprintf("-%s is empty, as from a shell variable that is not set: give it a value", f.Name))
+		}
+	})
+	switch {
+	case err != nil:
+		return Set{}, err
 	case !slices.Contains(c.Environments, *environment):
 		return Set{}, fmt.Errorf("-env %q: there is no such environment: the environments are %s", *environment, strings.Join(c.Environments, ", "))
 	}
@@ -118,19 +130,22 @@ func (c Command) generate(args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("generate", flag.ContinueOnError)
 	into := flags.String("into", "", "")
 	only := flags.String("only", "", "")
+	fromCluster := flags.Bool("live", false, "")
+	context := flags.String("context", "", "")
 	set, err := c.parse(flags, args, 0)
 	if err != nil {
 		return err
 	}
-	printed := set.Secrets
-	if *only != "" {
-		if *into == "" {
-			return usageError("-only needs -into: what is not printed must be kept in a file, or values that are shared differ next time")
-		}
-		printed = slices.DeleteFunc(slices.Clone(set.Secrets), func(s components.Secret) bool { return s.Namespace+"/"+s.Name != *only })
-		if len(printed) == 0 {
-			return usageError(fmt.Sprintf("-only %q: there is no such Secret: say namespace/name", *only))
-		}
+	one, err := set.only(*only)
+	switch {
+	case err != nil:
+		return err
+	case one != nil && *into == "":
+		return usageError("-only needs -into: what is not printed must be kept in a file, or values that are shared differ next time")
+	case *fromCluster && *into == "":
+		return usageError("-live needs -into: name the file to write, which must not be there yet")
+	case *context != "" && !*fromCluster:
+		return usageError("-context needs -live")
 	}
 	var existing []byte
 	if *into != "" {
@@ -138,12 +153,20 @@ func (c Command) generate(args []string, stdout, stderr io.Writer) error {
 			return err
 		}
 	}
-	values, todo, err := set.fill(existing, rand.Reader)
+	if *fromCluster {
+		if existing != nil {
+			return fmt.Errorf("%s: is there already, and with -live the values come from the cluster: remove it, or leave -live out", *into)
+		}
+		if existing, err = live(*context, set.namespaces()); err != nil {
+			return err
+		}
+	}
+	f, err := set.fill(existing, *fromCluster, rand.Reader)
 	if err != nil {
 		return err
 	}
 	if *into != "" {
-		out, err := set.render(set.Secrets, values)
+		out, err := set.render(set.Secrets, f.values)
 		if err != nil {
 			return err
 		}
@@ -151,8 +174,12 @@ func (c Command) generate(args []string, stdout, stderr io.Writer) error {
 			return err
 		}
 	}
-	if *into == "" || *only != "" {
-		out, err := set.render(printed, values)
+	if *into == "" || one != nil {
+		printed := set.Secrets
+		if one != nil {
+			printed = []components.Secret{*one}
+		}
+		out, err := set.render(printed, f.values)
 		if err != nil {
 			return err
 		}
@@ -160,18 +187,33 @@ func (c Command) generate(args []string, stdout, stderr io.Writer) error {
 			return err
 		}
 	}
-	for _, t := range todo {
+	for _, n := range f.notes {
+		fmt.Fprintf(stderr, "%s: note: %s\n", c.Name, n)
+	}
+	for _, t := range f.todo {
 		fmt.Fprintf(stderr, "%s: to supply: %s\n", c.Name, t)
 	}
-	fmt.Fprintf(stderr, "%s: %s, %s to supply\n", c.Name, count(len(set.Secrets), "Secret"), count(len(todo), "value"))
+	if len(f.fatal) > 0 {
+		advice := "where a cluster runs already, start with generate -live -into FILE"
+		if *fromCluster {
+			advice = "the cluster has none; if it should, it is the wrong one: see -context"
+		}
+		fmt.Fprintf(stderr, "%s: new values, under which older data is unreadable: %s: %s\n", c.Name, strings.Join(f.fatal, "; "), advice)
+	}
+	fmt.Fprintf(stderr, "%s: %s, %s to supply\n", c.Name, count(len(set.Secrets), "Secret"), count(len(f.todo), "value"))
 	return nil
 }
 
 func (c Command) check(args []string, stdin io.Reader, stderr io.Writer) error {
 	flags := flag.NewFlagSet("check", flag.ContinueOnError)
+	only := flags.String("only", "", "")
 	fromCluster := flags.Bool("live", false, "")
 	context := flags.String("context", "", "")
 	set, err := c.parse(flags, args, 1)
+	if err != nil {
+		return err
+	}
+	one, err := set.only(*only)
 	if err != nil {
 		return err
 	}
@@ -194,8 +236,12 @@ func (c Command) check(args []string, stdin io.Reader, stderr io.Writer) error {
 		return err
 	}
 
+	checked := len(set.Secrets)
+	if one != nil {
+		checked = 1
+	}
 	wrong, notes := 0, 0
-	for _, f := range set.Check(input) {
+	for _, f := range set.check(input, one) {
 		fmt.Fprintf(stderr, "%s: %s\n", c.Name, f)
 		if f.Note {
 			notes++
@@ -203,12 +249,25 @@ func (c Command) check(args []string, stdin io.Reader, stderr io.Writer) error {
 			wrong++
 		}
 	}
-	summary := fmt.Sprintf("%s by contract: %s, %s", count(len(set.Secrets), "Secret"), count(wrong, "finding"), count(notes, "note"))
+	summary := fmt.Sprintf("%s by contract: %s, %s", count(checked, "Secret"), count(wrong, "finding"), count(notes, "note"))
 	if wrong > 0 {
 		return errors.New(summary)
 	}
 	fmt.Fprintf(stderr, "%s: %s\n", c.Name, summary)
 	return nil
+}
+
+// only finds the contract that -only names. There is none without -only.
+func (s Set) only(name string) (*components.Secret, error) {
+	if name == "" {
+		return nil, nil
+	}
+	for i := range s.Secrets {
+		if contract := &s.Secrets[i]; contract.Namespace+"/"+contract.Name == name {
+			return contract, nil
+		}
+	}
+	return nil, usageError(fmt.Sprintf("-only %q: there is no such Secret: say namespace/name", name))
 }
 
 func count(n int, thing string) string {
@@ -248,17 +307,26 @@ Usage:
         the definitions. What a person must supply stays a placeholder, and
         is listed. With -into, keep the values that FILE has, fill the others
         and write it, with mode 0600; -only prints one Secret of it besides.
-  {program} check [-env E] FILE|-
+  {program} generate -live -into FILE [-env E] [-context C]
+        Write FILE, which must not be there yet, with the values that the
+        cluster has, each as it is, and fill the others. It reads through
+        kubectl and changes nothing there.
+  {program} check [-env E] [-only NAMESPACE/NAME] FILE|-
         Check a filled file, YAML or JSON, or the output of kubectl get
         secret. Of files that SOPS or kubeseal encrypted, the key names.
+        With -only, one Secret, whether or not the others are there.
   {program} check -live [-env E] [-context C]
         Check the Secrets in the cluster, through kubectl.
 
 E is one of {environments}; the first is the default.
 
 Examples:
-  # Make Secrets, supply what is listed, check, apply, remove.
+  # First boot: make Secrets, supply what is listed, check, apply, remove.
   {program} generate -into secrets.yaml
+  $EDITOR secrets.yaml
+  {program} check secrets.yaml && kubectl apply -f secrets.yaml && rm secrets.yaml
+  # Later changes: start from the cluster, or its data may be lost.
+  {program} generate -live -into secrets.yaml
   $EDITOR secrets.yaml
   {program} check secrets.yaml && kubectl apply -f secrets.yaml && rm secrets.yaml
   # Before a deploy.
@@ -270,6 +338,7 @@ Examples:
   {program} check secrets.enc.yaml
   # Or with kubeseal, which takes one Secret at a time.
   {program} generate -into secrets.yaml -only NAMESPACE/NAME | kubeseal -o yaml > sealed.yaml
+  {program} check -only NAMESPACE/NAME sealed.yaml
 
 Exit status: 0, 1 for findings or anything that is refused, 2 for arguments
 that are not understood.

@@ -89,13 +89,15 @@ func FuzzCheck(f *testing.F) {
 			form = -(form + 1)
 		}
 		for _, in := range [][]byte{input, everywhere(marker+string(input), form)} {
-			var stdout, stderr bytes.Buffer
-			status := command().Run([]string{"check", "-"}, bytes.NewReader(in), &stdout, &stderr)
-			if status > 1 || stdout.Len() > 0 {
-				t.Errorf("status %d, output %q", status, stdout.String())
-			}
-			if leaks(stderr.String()) {
-				t.Errorf("check prints a value: %s", stderr.String())
+			for _, args := range [][]string{{"check", "-"}, {"check", "-only", "shop/shop-secrets", "-"}} {
+				var stdout, stderr bytes.Buffer
+				status := command().Run(args, bytes.NewReader(in), &stdout, &stderr)
+				if status > 1 || stdout.Len() > 0 {
+					t.Errorf("status %d, output %q", status, stdout.String())
+				}
+				if leaks(stderr.String()) {
+					t.Errorf("check prints a value: %s", stderr.String())
+				}
 			}
 			_, todo, err := sample().Generate(in, rand.Reader)
 			if said := fmt.Sprint(todo, err); leaks(said) {

@@ -22,42 +22,73 @@ import (
 // be kept whole: what is not read cannot be carried over. Neither holds a
 // value.
 func (s Set) Generate(existing []byte, random io.Reader) (out []byte, todo []string, err error) {
-	values, todo, err := s.fill(existing, random)
+	f, err := s.fill(existing, false, random)
 	if err != nil {
 		return nil, nil, err
 	}
-	out, err = s.render(s.Secrets, values)
+	out, err = s.render(s.Secrets, f.values)
 	if err != nil {
 		return nil, nil, err
 	}
-	return out, todo, nil
+	return out, f.todo, nil
 }
 
-// fill finds a value for every key that can have one.
-func (s Set) fill(existing []byte, random io.Reader) (values map[components.KeyRef]string, todo []string, err error) {
+// filling is what fill found. Only values holds values.
+type filling struct {
+	values map[components.KeyRef]string
+	// todo lists what a person must supply, and notes what is to know.
+	todo, notes []string
+	// fatal are the keys with a new value that lose the data of an old one.
+	fatal []string
+}
+
+// fill finds a value for every key that can have one. Where existing was read
+// from the cluster, it is taken as it is: what must be put right there is
+// noted, since that is done in the file. Only what would be lost is refused.
+func (s Set) fill(existing []byte, fromCluster bool, random io.Reader) (filling, error) {
 	if err := s.Validate(); err != nil {
-		return nil, nil, err
+		return filling{}, err
 	}
-	values, err = s.existing(existing)
+	if random == nil {
+		return filling{}, errors.New("there is no source of random bytes: pass crypto/rand.Reader")
+	}
+	f, err := s.existing(existing, fromCluster)
 	if err != nil {
-		return nil, nil, err
+		return filling{}, err
 	}
-	keys := s.keys()
+	values, keys := f.values, s.keys()
 	var errs []error
 	for _, g := range s.groups() {
-		value, holder := "", components.KeyRef{}
+		value, holder, differ := "", components.KeyRef{}, false
 		for _, ref := range g {
 			switch v := values[ref]; {
 			case v == "" || v == value:
 			case value == "":
 				value, holder = v, ref
 			default:
-				errs = append(errs, fmt.Errorf("%s and %s hold two values and must hold one: keep the right one, and empty the other", place(holder), place(ref)))
+				differ = true
+				problem := place(holder) + " and " + place(ref) + " hold two values and must hold one"
+				if fromCluster {
+					f.notes = append(f.notes, problem+": both are kept; put the right one under each key in the file")
+				} else {
+					errs = append(errs, errors.New(problem+": keep the right one, and empty the other"))
+				}
 			}
+		}
+		if differ {
+			continue
+		}
+		if value == "" {
+			value = knownValue(g, keys)
 		}
 		if value == "" {
 			if value, err = makeValue(g, keys, random); err != nil {
-				return nil, nil, fmt.Errorf("%s: no random bytes: %w", place(g[0]), err)
+				return filling{}, fmt.Errorf("%s: cannot make a value: %w", place(g[0]), err)
+			}
+			for _, ref := range g {
+				if value != "" && keys[ref].Rotation == components.RotationLosesData {
+					f.fatal = append(f.fatal, place(ref))
+				}
 			}
 		}
 		for _, ref := range g {
@@ -65,22 +96,27 @@ func (s Set) fill(existing []byte, random io.Reader) (values map[components.KeyR
 		}
 		switch known := keys[g[0]].Value; {
 		case known != "" && value != known:
-			todo = append(todo, place(g[0])+": has another value, which is kept; it must be "+known)
+			f.todo = append(f.todo, place(g[0])+": has another value, which is kept; it must be "+known)
 		case known == "" && isPlaceholder(value):
-			todo = append(todo, todoFor(g, keys))
+			f.todo = append(f.todo, todoFor(g, keys))
 		}
 	}
-	return values, todo, errors.Join(errs...)
+	return f, errors.Join(errs...)
 }
 
-// makeValue gives the value that the definitions know, or a random one that
-// every key of the group takes. It is empty where only a person has it.
-func makeValue(g group, keys map[components.KeyRef]components.SecretKey, random io.Reader) (string, error) {
+// knownValue gives the value that follows from the definitions, if there is one.
+func knownValue(g group, keys map[components.KeyRef]components.SecretKey) string {
 	for _, ref := range g {
 		if v := keys[ref].Value; v != "" {
-			return v, nil
+			return v
 		}
 	}
+	return ""
+}
+
+// makeValue makes a random value that every key of the group takes. It is
+// empty where only a person has it.
+func makeValue(g group, keys map[components.KeyRef]components.SecretKey, random io.Reader) (string, error) {
 	if keys[g[0]].Source != "" {
 		return "", nil
 	}
@@ -124,21 +160,25 @@ func todoFor(g group, keys map[components.KeyRef]components.SecretKey) string {
 }
 
 // existing reads the values that are there. It refuses whatever the output
-// could not hold.
-func (s Set) existing(input []byte) (map[components.KeyRef]string, error) {
+// could not hold; of the cluster that is neither what Kubernetes and other
+// programs put beside the values, nor the Secrets of others.
+func (s Set) existing(input []byte, fromCluster bool) (filling, error) {
 	values := make(map[components.KeyRef]string)
 	if len(bytes.TrimSpace(input)) == 0 {
-		return values, nil
+		return filling{values: values}, nil
 	}
 	var r reader
 	r.read(input)
-	c := newChecker(s)
-	c.findings = r.findings
+	c := newChecker(s, r.findings)
+	c.carries = fromCluster
 	c.match(r.secrets)
 	c.shape()
 	for _, f := range r.secrets {
 		if f.encrypted != "" {
 			c.find(f.place, "is encrypted by "+f.encrypted+": decrypt it first")
+		}
+		if fromCluster {
+			continue
 		}
 		if f.contract == nil {
 			if f.cluster { // the others are found already
@@ -162,8 +202,13 @@ func (s Set) existing(input []byte) (map[components.KeyRef]string, error) {
 		}
 	}
 	var errs []error
+	var notes []string
 	for _, f := range c.sorted() {
-		errs = append(errs, errors.New(f.String()))
+		if f.Note {
+			notes = append(notes, f.Place+": "+f.Problem)
+		} else {
+			errs = append(errs, errors.New(f.String()))
+		}
 	}
-	return values, errors.Join(errs...)
+	return filling{values: values, notes: notes}, errors.Join(errs...)
 }

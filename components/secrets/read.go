@@ -62,6 +62,8 @@ var parseLine = regexp.MustCompile(`^yaml: line ([0-9]+): `)
 type reader struct {
 	secrets  []*filled
 	findings []Finding
+	// listed says that there was a list, which may be empty: so is a cluster.
+	listed bool
 }
 
 func (r *reader) find(place, problem string) {
@@ -118,6 +120,7 @@ func (r *reader) document(n *yaml.Node, number int, list fields) {
 			r.find(where, "is a list without items")
 			return
 		}
+		r.listed = true
 		for _, item := range items.Content {
 			r.document(follow(item), number, top)
 		}

@@ -19,7 +19,7 @@ func sample() secrets.Set {
 		{Name: "DATABASE_URL", Purpose: "Database", Format: components.URI{Scheme: "mongodb", Host: "db.data:27017", Database: "shop"}},
 		{Name: "REDIRECT_URL", Purpose: "Callback after sign-in", Value: "https://shop.example.com/callback"},
 		{Name: "MAIL_PASSWORD", Purpose: "Password of the mail account", Source: "the mail server's administrator"},
-		{Name: "ARCHIVE_KEY", Purpose: "Access key of the archive", Placeholder: "until the archive exists"},
+		{Name: "ARCHIVE_KEY", Purpose: "Access key of the archive", Placeholder: "the archive does not exist yet"},
 	}}
 	pull := components.Secret{Namespace: "shop", Name: "registry", Type: corev1.SecretTypeDockerConfigJson, Keys: []components.SecretKey{
 		{Name: ".dockerconfigjson", Purpose: "Pulls the images", Format: components.DockerConfig{Registry: "registry.example.com"}},

@@ -170,6 +170,9 @@ func TestGenerateKeepsText(t *testing.T) {
 }
 
 func TestGenerateRefuses(t *testing.T) {
+	if _, _, err := sample().Generate(nil, nil); err == nil || err.Error() != "there is no source of random bytes: pass crypto/rand.Reader" {
+		t.Errorf("without a reader: %v", err)
+	}
 	if _, _, err := sample().Generate(nil, iotest.ErrReader(errors.New("no entropy"))); err == nil || !strings.Contains(err.Error(), "no entropy") {
 		t.Errorf("without random bytes: %v", err)
 	}
@@ -211,6 +214,55 @@ func TestGenerateTodo(t *testing.T) {
 	for _, line := range []string{`HOST: "REPLACE"`, `PUBLIC: "marker"`, `WORD: "changeme"`} {
 		if !strings.Contains(string(out), line) {
 			t.Errorf("there is no %s in\n%s", line, out)
+		}
+	}
+}
+
+// A program that lacks a part says so.
+func TestCommandRefused(t *testing.T) {
+	set := func(string) (secrets.Set, error) { return sample(), nil }
+	for _, test := range []struct {
+		command secrets.Command
+		want    string
+	}{
+		{secrets.Command{Name: "p", Set: set}, "p: the program knows no environment: its Command must have Environments\n"},
+		{secrets.Command{Name: "p", Environments: []string{"e"}}, "p: the program knows no Secrets: its Command must have the function Set\n"},
+	} {
+		for _, args := range [][]string{nil, {"template"}, {"generate"}, {"check", "-"}, {"-h"}} {
+			var stdout, stderr bytes.Buffer
+			if status := test.command.Run(args, strings.NewReader(""), &stdout, &stderr); status != 1 || stdout.Len() > 0 || stderr.String() != test.want {
+				t.Errorf("%q: status %d, output %q, error %q, want %q", args, status, stdout.String(), stderr.String(), test.want)
+			}
+		}
+	}
+}
+
+// A Secret that SOPS encrypted as a whole is the one that -only names, though
+// another has the same keys.
+func TestCheckOnlyEncrypted(t *testing.T) {
+	keys := []components.SecretKey{{Name: "A", Purpose: "Test"}}
+	set := secrets.Set{Secrets: []components.Secret{{Namespace: "n", Name: "a", Keys: keys}, {Namespace: "n", Name: "b", Keys: keys}}}
+	c := secrets.Command{Name: "p", Environments: []string{"e"}, Set: func(string) (secrets.Set, error) { return set, nil }}
+	for _, name := range []string{"n/a", "n/b"} {
+		input := "{kind: 'ENC[x]', apiVersion: 'ENC[x]', metadata: {name: 'ENC[x]', namespace: 'ENC[x]'}, stringData: {A: 'ENC[x]'}, sops: {}}"
+		var stdout, stderr bytes.Buffer
+		if status := c.Run([]string{"check", "-only", name, "-"}, strings.NewReader(input), &stdout, &stderr); status != 0 {
+			t.Errorf("%s: status %d, %s", name, status, stderr.String())
+		}
+	}
+}
+
+// TestEmptyCluster: an empty cluster lacks each Secret, and each is told with
+// the way to get it.
+func TestEmptyCluster(t *testing.T) {
+	set := sample()
+	findings := set.Check([]byte(`{"apiVersion": "v1", "kind": "List", "items": []}`))
+	if len(findings) != len(set.Secrets) {
+		t.Errorf("%d findings for %d Secrets: %v", len(findings), len(set.Secrets), findings)
+	}
+	for _, f := range findings {
+		if f.Note || !strings.Contains(f.Problem, "is missing") {
+			t.Errorf("finding %s", f)
 		}
 	}
 }

@@ -35,11 +35,11 @@ func (s Set) Validate() error {
 		if err := secret.Validate(); err != nil {
 			errs = append(errs, err)
 		}
-		name := secret.Namespace + "/" + secret.Name
-		if seen[name] {
-			errs = append(errs, fmt.Errorf("Secret %s: there are two contracts of this name", name))
+		at := placeOf(secret)
+		if seen[at] {
+			errs = append(errs, fmt.Errorf("%s: there are two contracts of this name", at))
 		}
-		seen[name] = true
+		seen[at] = true
 		for _, k := range secret.Keys {
 			if k.SameAs.Secret == "" {
 				continue
@@ -129,6 +129,8 @@ func refTo(s components.Secret, key string) components.KeyRef {
 func plain(r components.KeyRef) components.KeyRef {
 	return components.KeyRef{Namespace: r.Namespace, Secret: r.Secret, Key: r.Key}
 }
+
+func placeOf(s components.Secret) string { return "Secret " + s.Namespace + "/" + s.Name }
 
 func place(r components.KeyRef) string {
 	return fmt.Sprintf("Secret %s/%s, key %s", r.Namespace, r.Secret, r.Key)

@@ -73,7 +73,7 @@ func (s Set) render(secrets []components.Secret, values map[components.KeyRef]st
 		}
 		document.Content[0].HeadComment = comment(about...)
 		if err := encoder.Encode(document); err != nil {
-			return nil, fmt.Errorf("Secret %s/%s: cannot be written as YAML", secret.Namespace, secret.Name)
+			return nil, fmt.Errorf("%s: cannot be written as YAML", placeOf(secret))
 		}
 	}
 	if err := encoder.Close(); err != nil {
