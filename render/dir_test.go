@@ -23,6 +23,11 @@ func snapshot(t *testing.T, dir string) map[string]string {
 			return err
 		}
 		data, err := os.ReadFile(path)
+		if d.Type()&fs.ModeSymlink != 0 {
+			var to string
+			to, err = os.Readlink(path)
+			data = []byte("-> " + to)
+		}
 		rel, _ := filepath.Rel(dir, path)
 		files[filepath.ToSlash(rel)] = string(data)
 		return err
@@ -137,6 +142,40 @@ func TestWriteDirRefuses(t *testing.T) {
 			func(t *testing.T, dir string) { write(t, filepath.Join(dir, "apps/theirs.yml"), "a: 1\n") },
 			func() render.Tree { return tree() },
 			"apps/theirs.yml: is no file of a test",
+		},
+		{
+			"a link among the manifests of a layer",
+			func(t *testing.T, dir string) {
+				write(t, filepath.Join(dir, "theirs"), "a: 1\n")
+				if err := os.Mkdir(filepath.Join(dir, "apps"), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.Symlink("../theirs", filepath.Join(dir, "apps", "link.yaml")); err != nil {
+					t.Fatal(err)
+				}
+			},
+			func() render.Tree { return tree() },
+			"apps/link.yaml: is no file of a test, and is in the way",
+		},
+		{
+			"a layer that is a link to nowhere",
+			func(t *testing.T, dir string) {
+				write(t, filepath.Join(dir, "base", "namespace.yaml"), "a: 1\n")
+				if err := os.Symlink("nowhere", filepath.Join(dir, "apps")); err != nil {
+					t.Fatal(err)
+				}
+			},
+			func() render.Tree { return tree() },
+			"no such file or directory",
+		},
+		{
+			"everything at once",
+			func(t *testing.T, dir string) {
+				write(t, filepath.Join(dir, "apps", "web.yaml"), "a: 1\n")
+				write(t, filepath.Join(dir, "apps", "theirs.json"), "{}\n")
+			},
+			func() render.Tree { return tree(service()) },
+			"theirs.json: is no file of a test, and is in the way: move it, or choose another directory\napps/web.yaml: ",
 		},
 		{
 			"another tree's file",
