@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secrets"
 )
 
 // readme is the documentation of the rendered environment, made from the same
@@ -160,17 +161,10 @@ func sessions(c components.OIDCClient) string {
 }
 
 func source(k components.SecretKey) string {
-	switch {
-	case k.Value != "":
+	if k.Value != "" {
 		return code(k.Value)
-	case k.SameAs.Key != "":
-		return "the same value as " + code(k.SameAs.String())
-	case k.Source != "":
-		return k.Source
-	case k.Format != nil:
-		return k.Format.String()
 	}
-	return "a person knows it"
+	return secrets.How(k)
 }
 
 func rotation(k components.SecretKey) string {

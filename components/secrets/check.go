@@ -285,7 +285,7 @@ func (c *checker) missing() {
 			case k.Value != "":
 				c.note(at, "is missing; what needs it in the rendered objects has it inline: "+k.Value)
 			default:
-				c.find(at, "is missing; how to get it: "+how(k))
+				c.find(at, "is missing; how to get it: "+How(k))
 			}
 		}
 	}
@@ -327,7 +327,7 @@ func (c *checker) value(ref components.KeyRef, k components.SecretKey, value str
 		case k.Value != "":
 			c.find(at, "is a placeholder: it must be "+k.Value)
 		default:
-			c.find(at, "is a placeholder; how to get it: "+how(k))
+			c.find(at, "is a placeholder; how to get it: "+How(k))
 		}
 		return false
 	}

@@ -149,7 +149,7 @@ func fits(value string, g group, keys map[components.KeyRef]components.SecretKey
 // todoFor says what a person must supply.
 func todoFor(g group, keys map[components.KeyRef]components.SecretKey) string {
 	k := keys[g[0]]
-	line := place(g[0]) + ": " + how(k)
+	line := place(g[0]) + ": " + How(k)
 	for _, ref := range g[1:] {
 		line += "; goes to " + place(ref) + " too"
 	}

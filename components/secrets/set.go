@@ -136,8 +136,8 @@ func place(r components.KeyRef) string {
 	return fmt.Sprintf("Secret %s/%s, key %s", r.Namespace, r.Secret, r.Key)
 }
 
-// how says how a person gets the value of a key, and what it must be.
-func how(k components.SecretKey) string {
+// How says how a person gets the value of a key, and what it must be.
+func How(k components.SecretKey) string {
 	switch {
 	case k.Source != "" && saysMore(k):
 		return k.Source + "; it must be " + k.Format.String()
