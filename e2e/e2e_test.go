@@ -54,8 +54,22 @@ type cluster struct {
 	url string
 }
 
-// start runs a cluster until the end of the test.
+// start runs a cluster until the end of the test. Somebody else may take an
+// address between finding and using it, so it tries more than once.
 func start(t *testing.T) cluster {
+	t.Helper()
+	for range 3 {
+		if c := attempt(t); c.ready() {
+			c.kubectl("apply", "-f", middlewareCRD(t))
+			c.eventually("get", "middlewares.traefik.io", "-A")
+			return c
+		}
+	}
+	t.Fatal("no cluster came up in three attempts")
+	return cluster{}
+}
+
+func attempt(t *testing.T) cluster {
 	t.Helper()
 	dir := t.TempDir()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -65,7 +79,8 @@ func start(t *testing.T) cluster {
 	write(t, filepath.Join(dir, "key.pem"), pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}))
 	write(t, filepath.Join(dir, "tokens.csv"), []byte("admin,admin,1,system:masters\n"))
 
-	etcd, peer, api := freeAddress(t), freeAddress(t), freeAddress(t)
+	free := freeAddresses(t, 3)
+	etcd, peer, api := free[0], free[1], free[2]
 	host, port, _ := net.SplitHostPort(api)
 	run(t, dir, "etcd.log", "server", // etcd, named after its package
 		"--data-dir="+filepath.Join(dir, "etcd"),
@@ -84,11 +99,18 @@ func start(t *testing.T) cluster {
 		"--allow-privileged=true",                    // as k3s has it
 		"--disable-admission-plugins=ServiceAccount", // no controller makes the default accounts
 	)
-	c := cluster{t: t, dir: dir, url: "https://" + api}
-	c.eventually("get", "--raw=/readyz")
-	c.eventually("apply", "-f", middlewareCRD(t))
-	c.eventually("get", "middlewares.traefik.io", "-A")
-	return c
+	return cluster{t: t, dir: dir, url: "https://" + api}
+}
+
+// ready waits for the API server, a minute at most.
+func (c cluster) ready() bool {
+	for range 120 {
+		if _, err := c.try(nil, "get", "--raw=/readyz"); err == nil {
+			return true
+		}
+		time.Sleep(500 * time.Millisecond)
+	}
+	return false
 }
 
 // run starts a program, and ends it with the test.
@@ -121,14 +143,20 @@ func write(t *testing.T, path string, data []byte) {
 	}
 }
 
-func freeAddress(t *testing.T) string {
+// freeAddresses are that many, each another: all are held until the last is
+// found.
+func freeAddresses(t *testing.T, n int) []string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	var free []string
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		free = append(free, l.Addr().String())
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return free
 }
 
 // middlewareCRD is the definition of Traefik's Middleware, as Traefik's module
