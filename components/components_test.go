@@ -73,6 +73,7 @@ func TestRefused(t *testing.T) {
 		{"a name that is no label", app(func(w *components.WebApp) { w.Name = "Web_App" }), []string{`name: Invalid value: "Web_App": a DNS-1035 label must consist of`}},
 		{"replicas below zero", app(func(w *components.WebApp) { w.Replicas = -1 }), []string{"replicas: Invalid value: -1: must not be negative"}},
 		{"an image with a space", app(func(w *components.WebApp) { w.Image = "a b" }), []string{`image: Invalid value: "a b": must have no white space`}},
+		{"an image without a tag", app(func(w *components.WebApp) { w.Image = "registry.example.com:5000/web" }), []string{"image: Invalid value", "must have a tag or a digest"}},
 		{"replicas and an autoscaler", app(func(w *components.WebApp) { w.Replicas = 2; w.Autoscale = &components.Autoscale{Min: 1, Max: 2} }),
 			[]string{"replicas: Forbidden: the autoscaler decides"}},
 		{"an autoscaler from 0", app(func(w *components.WebApp) { w.Autoscale = &components.Autoscale{Max: -1, CPU: -1} }),

@@ -180,6 +180,11 @@ func TestRefused(t *testing.T) {
 			i.Spec.Rules[0].HTTP.Paths[0].Backend.Service.Name = "gone"
 			return i
 		}()), "apps/more.yaml: Ingress ns/other: spec.rules[0].http.paths[0].backend.service: there is no Service ns/gone: render it in this tree"},
+		{"a missing Service by default", tree(func() render.Object {
+			i := ingress("other", "other.example.com")
+			i.Spec.DefaultBackend = &networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{Name: "gone"}}
+			return i
+		}()), "apps/more.yaml: Ingress ns/other: spec.defaultBackend: there is no Service ns/gone: render it in this tree"},
 		{"a missing port", tree(func() render.Object {
 			i := ingress("other", "other.example.com")
 			i.Spec.Rules[0].HTTP.Paths[0].Backend.Service.Port = networkingv1.ServiceBackendPort{Number: 81}
