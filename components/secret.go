@@ -72,9 +72,9 @@ const (
 	RotationLogsOut Rotation = "logs everyone out"
 	// RotationLosesData: what was stored under the old value is unreadable.
 	RotationLosesData Rotation = "loses data"
-	// RotationNeedsPeer: the other place that holds the value must change at
+	// RotationNeedsPeer: every other place that holds the value must change at
 	// the same time.
-	RotationNeedsPeer Rotation = "must change in both places at once"
+	RotationNeedsPeer Rotation = "must change everywhere it is held, at once"
 )
 
 // KeyRef names a key of a Secret.
