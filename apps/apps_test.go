@@ -219,6 +219,27 @@ func TestHostInOnePlace(t *testing.T) {
 	}
 }
 
+// TestThirdEnvironment: it is one more value, also below another's domain.
+func TestThirdEnvironment(t *testing.T) {
+	env := Environments()[0]
+	env.Name, env.Domain = "staging", "staging.dezky.eu"
+	files := texts(t, newTier(env).tree())
+	if !strings.Contains(files["apps/portal.yaml"], "- host: app.staging.dezky.eu\n") {
+		t.Error("the portal has no host below the domain")
+	}
+	filled := strings.ReplaceAll(files["secrets/secrets.example.yaml"], components.Placeholder, "booking.staging.dezky.eu")
+	for _, f := range newTier(env).secrets().Check([]byte(filled)) {
+		if strings.Contains(f.Problem, "another environment") {
+			t.Errorf("the own domain is taken for another's: %s", f)
+		}
+	}
+	tr := newTier(env)
+	tr.apps[0].Web.Env["URL"] = "https://app.dezky.eu"
+	if _, _, err := tr.tree().Files(); err == nil || !strings.Contains(err.Error(), "holds app.dezky.eu, of the domain of another environment") {
+		t.Errorf("an address of production passes: %v", err)
+	}
+}
+
 // TestIncidents plants each incident of the tier's past in its definitions,
 // and reads the refusal.
 func TestIncidents(t *testing.T) {

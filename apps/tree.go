@@ -2,6 +2,7 @@ package apps
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
@@ -145,7 +146,9 @@ func (t tier) unpinned() []string {
 }
 
 func (t tier) secrets() secrets.Set {
-	return secrets.Set{Secrets: t.contracts(), ForeignDomains: t.env.foreignDomains()}
+	// A domain above the own one would make every own value foreign.
+	foreign := slices.DeleteFunc(t.env.foreignDomains(), func(domain string) bool { return strings.HasSuffix(t.env.Domain, "."+domain) })
+	return secrets.Set{Secrets: t.contracts(), ForeignDomains: foreign}
 }
 
 // Secrets are the contracts of an environment.

@@ -22,8 +22,8 @@ type Object = interface {
 
 // Component knows its objects. Besides Objects, a component may have
 //
-//	Claims() []string   // what it uses alone; two equal claims in one tree are refused
-//	Notes() []string    // what its operator should know, and no error
+//	Claims() []string        // what it uses alone; two equal claims in one tree are refused
+//	Notes() []string         // what its operator should know, and no error
 //	PendingValues() []string // values that are not known yet, and what they wait for
 //	ReadElsewhere() bool     // its ConfigMaps are read by what is not rendered with it
 type Component interface {

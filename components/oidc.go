@@ -198,22 +198,20 @@ func (c OIDCClient) Env() map[string]string {
 		scope = nil // a list of strings always marshals
 	}
 	env := map[string]string{
-		KeyAuthURL:     c.AuthURL(),
-		KeyRedirectURI: c.appRedirectURI(),
-
-		provider + "AUTHORIZATION_URL":   c.AuthURL() + "/application/o/authorize/",
-		provider + "TOKEN_URL":           c.AuthURL() + "/application/o/token/",
-		provider + "USER_INFO_URL":       c.AuthURL() + "/application/o/userinfo/",
-		provider + "LOGOUT_URL":          c.EndSession(),
-		provider + "LOGOUT_REDIRECT_URI": c.LogoutURI(),
-		// Without the parameter's name the module leaves the address out.
-		provider + "LOGOUT_REDIRECT_PARAMETER_NAME": "post_logout_redirect_uri",
-
+		KeyAuthURL:                  c.AuthURL(),
+		KeyRedirectURI:              c.appRedirectURI(),
 		"NUXT_OIDC_SESSION_MAX_AGE": strconv.Itoa(int(c.Cookie.Seconds())),
 
-		provider + "REDIRECT_URI":          c.redirectURI(),
+		provider + "AUTHORIZATION_URL":     c.AuthURL() + "/application/o/authorize/",
+		provider + "TOKEN_URL":             c.AuthURL() + "/application/o/token/",
+		provider + "USER_INFO_URL":         c.AuthURL() + "/application/o/userinfo/",
 		provider + "OPEN_ID_CONFIGURATION": c.Discovery(),
+		provider + "REDIRECT_URI":          c.redirectURI(),
 		provider + "SCOPE":                 string(scope),
+		provider + "LOGOUT_URL":            c.EndSession(),
+		provider + "LOGOUT_REDIRECT_URI":   c.LogoutURI(),
+		// Without the parameter's name the module leaves the address out.
+		provider + "LOGOUT_REDIRECT_PARAMETER_NAME": "post_logout_redirect_uri",
 	}
 	if s := c.Sessions; s != nil {
 		env["SESSION_REDIS_PREFIX"] = s.Prefix

@@ -72,7 +72,8 @@ type servicePort struct {
 	port networkingv1.ServiceBackendPort
 }
 
-// component takes down what a component says of itself; by is the name of its first object.
+// component takes down what a component says of itself; by is the name of its
+// first object.
 func (f *facts) component(c Component, by string) {
 	if c, ok := c.(interface{ Claims() []string }); ok {
 		for _, what := range c.Claims() {
