@@ -70,6 +70,8 @@ func TestDirection(t *testing.T) {
 		{"./components/authentik", []string{module + "/render", module + "/apps", "github.com/traefik/"}},
 		{"./components/gitea", []string{module + "/render", module + "/apps", "github.com/traefik/"}},
 		{"./components/secrets", []string{module + "/apps", "github.com/traefik/"}},
+		{"./render/object", []string{module + "/components", module + "/apps", module + "/render$", "k8s.io/api/", "sigs.k8s.io/yaml"}},
+		{"./render/manifest", []string{module + "/components", module + "/apps", module + "/render$", "k8s.io/api/"}},
 		{"./render", []string{module + "/components", module + "/apps", "sigs.k8s.io/yaml", "github.com/traefik/"}},
 		{"./golden", []string{module + "/components", module + "/apps", "github.com/traefik/"}},
 		// The parent of Traefik's types has its whole provider in it.

@@ -1,0 +1,70 @@
+// Package object holds what every room of fleet says about a Kubernetes
+// object: what an object is, which one it is, and what is wrong with it.
+//
+// It is the one package that components, render and everything built on them
+// import; it imports apimachinery and nothing else.
+package object
+
+import (
+	"cmp"
+	"reflect"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// Object is a Kubernetes API object with its TypeMeta filled in: a pointer to
+// a typed struct such as *appsv1.Deployment, or an *unstructured.Unstructured.
+type Object = interface {
+	metav1.Object
+	runtime.Object
+}
+
+// ID identifies an object in a cluster. The version is left out: one object
+// can be read and written in several versions of its group.
+type ID struct {
+	// Group of the API. Empty for the core group.
+	Group string
+	// Kind of the object.
+	Kind string
+	// Namespace of the object. Empty for a cluster-scoped object.
+	Namespace string
+	// Name of the object.
+	Name string
+}
+
+// IDOf returns the identity of an object.
+func IDOf(o Object) ID {
+	gvk := o.GetObjectKind().GroupVersionKind()
+	return ID{gvk.Group, gvk.Kind, o.GetNamespace(), o.GetName()}
+}
+
+// String returns the kind and the name, with the namespace before the name
+// where there is one: "Deployment dezky-apps/portal". The group is left out:
+// compare IDs, not their text.
+func (id ID) String() string {
+	if id.Namespace == "" {
+		return id.Kind + " " + id.Name
+	}
+	return id.Kind + " " + id.Namespace + "/" + id.Name
+}
+
+// Compare orders identities by namespace, kind, name and group.
+func (id ID) Compare(other ID) int {
+	return cmp.Or(
+		cmp.Compare(id.Namespace, other.Namespace),
+		cmp.Compare(id.Kind, other.Kind),
+		cmp.Compare(id.Name, other.Name),
+		cmp.Compare(id.Group, other.Group),
+	)
+}
+
+// IsNil reports whether an object is nil, or an interface that holds a nil
+// pointer.
+func IsNil(o Object) bool {
+	if o == nil {
+		return true
+	}
+	v := reflect.ValueOf(o)
+	return v.Kind() == reflect.Pointer && v.IsNil()
+}
