@@ -66,9 +66,9 @@ func TestDirection(t *testing.T) {
 		pkg       string
 		forbidden []string
 	}{
-		{"./components", []string{module + "/render", module + "/apps", module + "/golden", "github.com/traefik/"}},
-		{"./components/authentik", []string{module + "/render", module + "/apps", "github.com/traefik/"}},
-		{"./components/gitea", []string{module + "/render", module + "/apps", "github.com/traefik/"}},
+		{"./components", []string{module + "/render$", module + "/render/manifest", module + "/render/internal", module + "/apps", module + "/golden", "github.com/traefik/"}},
+		{"./components/authentik", []string{module + "/render$", module + "/apps", "github.com/traefik/"}},
+		{"./components/gitea", []string{module + "/render$", module + "/apps", "github.com/traefik/"}},
 		{"./components/secrets", []string{module + "/apps", "github.com/traefik/"}},
 		{"./render/object", []string{module + "/components", module + "/apps", module + "/render$", "k8s.io/api/", "sigs.k8s.io/yaml"}},
 		{"./render/manifest", []string{module + "/components", module + "/apps", module + "/render$", "k8s.io/api/"}},

@@ -2,6 +2,7 @@ package apps
 
 import (
 	"fmt"
+	"maps"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -60,6 +61,26 @@ func pullSecret() *components.Secret {
 // page middleware sends them to sign in.
 func nuxtProbes() components.Probes {
 	return components.Probes{Startup: "/api/health/live", Readiness: "/api/health/ready", Liveness: "/api/health/live"}
+}
+
+// printenv returns the command that shows what a variable of an app holds today.
+func printenv(app, name string) string {
+	return fmt.Sprintf("`kubectl -n %s exec deployment/%s -- printenv %s`", namespace, app, name)
+}
+
+// sessionVariables returns the assumed variables of an app, those of its
+// session store beside the given ones.
+func sessionVariables(login *components.OIDCClient, assumed map[string]string) map[string]string {
+	all := maps.Clone(assumed)
+	if all == nil {
+		all = make(map[string]string)
+	}
+	if login.Sessions != nil {
+		for _, name := range []string{"SESSION_REDIS_PREFIX", "SESSION_REDIS_TTL"} {
+			all[name] = "the nitro plugin of " + login.Name + " that mounts oidc: it reads the variable"
+		}
+	}
+	return all
 }
 
 // nuxtNetwork is who talks to a Nuxt app, and to whom it talks.

@@ -138,7 +138,7 @@ func TestTier(t *testing.T) {
 			"AUTHENTIK_API_URL: ", "STALWART_URL: http://10.42.0.1:8080\n", "OCIS_URL: ", "AUDIT_COLD_ENDPOINT: ", "FEATURE_",
 		},
 		"ci/ci-deployer.yaml":          {"name: ci-deployer-token\n", "type: kubernetes.io/service-account-token\n", "- middlewares\n"},
-		"ci/00-namespaces.yaml":        {"name: dezky-apps\n", "pod-security.kubernetes.io/enforce: restricted\n"},
+		"ci/00-namespaces.yaml":        {"name: dezky-apps\n"},
 		"auth/blueprint.yaml":          {"scope-offline_access", "OIDC_PORTAL_CLIENT_SECRET", "OIDC_OPERATOR_CLIENT_SECRET"},
 		"secrets/secrets.example.yaml": {"mongo.dezky-data.svc.cluster.local:27017", "redis.dezky-data.svc.cluster.local:6379/1", "name: registry-pull\n", "AUTHENTIK_BOOTSTRAP_TOKEN"},
 	} {
@@ -146,20 +146,6 @@ func TestTier(t *testing.T) {
 			if !strings.Contains(files[path], want) {
 				t.Errorf("%s has no %q", path, want)
 			}
-		}
-	}
-}
-
-// TestPending: what is not known yet can be listed.
-func TestPending(t *testing.T) {
-	_, report, err := testTree(t, "production").Files()
-	if err != nil {
-		t.Fatal(err)
-	}
-	list := strings.Join(report.Pending, "\n")
-	for _, want := range []string{"STALWART_URL: http://10.42.0.1:8080 until", "OCIS_URL: http", "AUDIT_COLD_ENDPOINT: (empty) until", "OCIS_SVC_PASSWORD: a placeholder"} {
-		if !strings.Contains(list, want) {
-			t.Errorf("pending is\n%s\nwant in it %s", list, want)
 		}
 	}
 }

@@ -24,7 +24,14 @@ func booking(env Environment, api components.WebApp) App {
 		},
 		SecretEnv: secret.Env(),
 		Probes:    nuxtProbes(),
-		Network:   env.nuxtNetwork(api),
+		Assumed: components.Assumed{
+			Probes: true,
+			User:   true,
+			Files:  true,
+			Memory: true,
+			Twice:  true,
+		},
+		Network: env.nuxtNetwork(api),
 	}
 	return App{
 		Web:     web,

@@ -16,7 +16,14 @@ func operator(env Environment, login *components.OIDCClient, api components.WebA
 			"PLATFORM_API_INTERNAL_URL": api.URL(),
 			"NUXT_PUBLIC_OPERATOR_URL":  env.URL(env.Hosts.Operator),
 		},
-		Probes:  nuxtProbes(),
+		Probes: nuxtProbes(),
+		Assumed: components.Assumed{
+			Probes: true,
+			User:   true,
+			Files:  true,
+			Memory: true,
+			Env:    sessionVariables(login, nil),
+		},
 		Network: env.nuxtNetwork(api),
 	}
 	return App{

@@ -25,6 +25,14 @@ func platformAPI(env Environment, portal *components.OIDCClient) App {
 		Env:        map[string]string{"DEZKY_ENV": env.Name},
 		SecretEnv:  variables,
 		Probes:     components.Probes{Startup: "/health/live", Readiness: "/health/ready", Liveness: "/health/live"},
+		Assumed: components.Assumed{
+			Probes: true,
+			User:   true,
+			Files:  true,
+			Memory: true,
+			Twice:  true,
+			Env:    map[string]string{"DEZKY_ENV": printenv("platform-api", "DEZKY_ENV")},
+		},
 		Network: &components.Network{
 			From: []components.Peer{proxy()}, // and who calls it: see newTier
 			To: []components.Peer{

@@ -18,7 +18,17 @@ func portal(env Environment, login *components.OIDCClient, api components.WebApp
 			"NUXT_PUBLIC_PORTAL_URL":    env.URL(env.Hosts.Portal),
 			"NUXT_PUBLIC_MAIL_URL":      env.URL(env.Hosts.Mail),
 		},
-		Probes:  nuxtProbes(),
+		Probes: nuxtProbes(),
+		Assumed: components.Assumed{
+			Probes: true,
+			User:   true,
+			Files:  true,
+			Memory: true,
+			Env: sessionVariables(login, map[string]string{
+				"NUXT_API_BASE":        printenv("portal", "NUXT_API_BASE"),
+				"NUXT_PUBLIC_MAIL_URL": printenv("portal", "NUXT_PUBLIC_MAIL_URL"),
+			}),
+		},
 		Network: env.nuxtNetwork(api),
 	}
 	return App{

@@ -8,11 +8,12 @@ import (
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secrets"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
 )
 
 // readme is the documentation of the rendered environment, made from the same
 // values as its manifests.
-func (t tier) readme() (string, error) {
+func (t tier) readme(assumed []render.Assumption) (string, error) {
 	var b strings.Builder
 	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 
@@ -51,7 +52,9 @@ func (t tier) readme() (string, error) {
 	p("```")
 
 	p("")
-	p("## Not known yet")
+	p("## Pending")
+	p("")
+	p("What does not exist yet. It stops no rendering, `-confirmed` neither.")
 	p("")
 	for _, a := range t.apps {
 		if a.Config != nil {
@@ -63,6 +66,23 @@ func (t tier) readme() (string, error) {
 	for _, s := range t.contracts() {
 		for _, line := range s.PendingValues() {
 			p("- %s.", line)
+		}
+	}
+
+	if len(assumed) > 0 {
+		p("")
+		p("## Assumed until confirmed")
+		p("")
+		p("Nobody has confirmed these values. Until somebody does, each is rendered in a form that can do no harm. To confirm one, run what the table says and take its `Assumed` out of the definition; where the value is another, correct it there.")
+		p("")
+		p("| What | Assumed value | Confirmed by | Until then | What confirming buys |")
+		p("|---|---|---|---|---|")
+		for _, a := range assumed {
+			value := a.Value
+			if value != "" {
+				value = code(value)
+			}
+			p("| %s |", strings.Join([]string{cell(a.What), cell(value), cell(a.Confirm), cell(a.Until), cell(a.Buys)}, " | "))
 		}
 	}
 
@@ -144,8 +164,16 @@ func (t tier) variables(p func(string, ...any), a App) {
 		p("| `%s` | %s |", name, values[name])
 	}
 	p("")
-	p("- Answer `%s` (startup), `%s` (readiness) and `%s` (liveness) with 200, without a session.", a.Web.Probes.Startup, a.Web.Probes.Readiness, a.Web.Probes.Liveness)
-	p("- Write to `/tmp` only.")
+	probes := fmt.Sprintf("Answer `%s` (startup), `%s` (readiness) and `%s` (liveness) with 200, without a session", a.Web.Probes.Startup, a.Web.Probes.Readiness, a.Web.Probes.Liveness)
+	if a.Web.Assumed.Probes {
+		probes += "; until that is confirmed, probes are TCP connections"
+	}
+	p("- %s.", probes)
+	files := "Write to `/tmp` only"
+	if a.Web.Assumed.Files {
+		files += "; until that is confirmed, the root file system is writable"
+	}
+	p("- %s.", files)
 	for _, line := range a.Code {
 		p("- %s", line)
 	}
@@ -177,6 +205,9 @@ func rotation(k components.SecretKey) string {
 	}
 	return s
 }
+
+// cell is a text in a table.
+func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
 
 // code is a list in Markdown's code style.
 func code(values ...string) string {

@@ -104,7 +104,7 @@ func (t tier) tree() render.Tree {
 				// First by name: kubectl takes files in that order, and
 				// everything else needs the namespaces.
 				{Name: "00-namespaces", Components: []render.Component{
-					components.Namespace{Name: namespace},
+					components.Namespace{Name: namespace, PodSecurity: t.podSecurity()},
 					components.Namespace{Name: ciNamespace, PodSecurity: "privileged"},
 				}},
 				{Name: deployer.Name, Components: []render.Component{deployer}},
@@ -116,12 +116,13 @@ func (t tier) tree() render.Tree {
 			}},
 		},
 		Texts: []render.Text{
-			{Name: "README.md", Content: t.readme},
+			{Name: "README.md"},
 			{Name: "secrets/secrets.example.yaml", Content: t.secrets().Template},
 		},
 		Domain:         t.env.Domain,
 		ForeignDomains: t.env.foreignDomains(),
 	}
+	tree.Texts[0].Content = func() (string, error) { return t.readme(tree.Assumptions()) }
 	for _, s := range t.contracts() {
 		tree.Secrets = append(tree.Secrets, s)
 	}
@@ -129,6 +130,15 @@ func (t tier) tree() render.Tree {
 		tree.Notes = append(tree.Notes, t.unpinned()...)
 	}
 	return tree
+}
+
+// podSecurity is the level that the apps keep: restricted, unless the user of
+// an image is still assumed and may be root.
+func (t tier) podSecurity() string {
+	if slices.ContainsFunc(t.apps, func(a App) bool { return a.Web.Assumed.User }) {
+		return "baseline"
+	}
+	return "restricted"
 }
 
 // unpinned reports images that follow the tag latest.

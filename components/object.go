@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -20,11 +21,15 @@ type Object = interface {
 	runtime.Object
 }
 
+// Assumption is a value that nobody has confirmed, and how to confirm it.
+type Assumption = object.Assumption
+
 // Component knows its objects. Besides Objects, a component may have
 //
 //	Claims() []string        // what it uses alone; two equal claims in one tree are refused
 //	Notes() []string         // what its operator should know, and no error
-//	PendingValues() []string // values that are not known yet, and what they wait for
+//	PendingValues() []string // values that do not exist yet, and what they wait for
+//	Assumptions() []Assumption // values that nobody has confirmed
 //	ReadElsewhere() bool     // its ConfigMaps are read by what is not rendered with it
 type Component interface {
 	// Objects makes the objects anew: the caller owns them, and may call it

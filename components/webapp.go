@@ -57,18 +57,44 @@ type WebApp struct {
 	// Probes of the app.
 	Probes Probes
 	// Resources of a pod. If zero, requests of 50m CPU and 128Mi memory, and
-	// a limit of 512Mi memory.
+	// a limit of 512Mi memory, or of 2Gi while the memory is assumed.
 	Resources corev1.ResourceRequirements
 	// Drain is how long the app takes to finish its requests after SIGTERM.
 	// If zero, 30 seconds, the limit of Nitro.
 	Drain time.Duration
 	// RunAsUser is the numeric user. If zero, 1000, the user of Node's images.
+	// Not rendered while the user is assumed.
 	RunAsUser int64
 	// Network says who may reach the app and whom it may reach. If nil, there
 	// is no NetworkPolicy.
 	Network *Network
+	// Assumed says which of these values nobody has confirmed.
+	Assumed Assumed
 	// Changes are the last words on the objects.
 	Changes []Change
+}
+
+// Assumed says what of an app nobody has confirmed. Each assumption is
+// rendered in a form that can do no harm; taking it out is confirming it.
+type Assumed struct {
+	// Probes: the paths. Until confirmed, a probe is a TCP connection.
+	Probes bool
+	// User: that the image runs as RunAsUser, and without any capability.
+	// Until confirmed, the container runs as the user that its image names,
+	// as it would in Docker, and its namespace must enforce no more than
+	// baseline.
+	User bool
+	// Files: that the app writes below /tmp only. Until confirmed, the root
+	// file system is writable.
+	Files bool
+	// Memory: the limit. Until confirmed, it is 2Gi where Resources is zero.
+	Memory bool
+	// Twice: that two pods may run side by side. Until confirmed, they do
+	// during a release alone, as Kubernetes has it by default.
+	Twice bool
+	// Env is variables by name, each with the command or the place that
+	// confirms that the app reads it and what it should hold.
+	Env map[string]string
 }
 
 // Probes are paths on the app's port. An empty path means that a TCP
@@ -147,6 +173,88 @@ func (w WebApp) Notes() []string {
 		return nil
 	}
 	return w.Login.Notes()
+}
+
+// Assumptions implements the optional part of [Component].
+func (w WebApp) Assumptions() []Assumption {
+	at := "WebApp " + w.Namespace + "/" + w.Name + ": "
+	kubectl := "kubectl -n " + w.Namespace + " "
+	exec := kubectl + "exec deployment/" + w.Name + " -- "
+	var list []Assumption
+	if p := w.Probes; w.Assumed.Probes && p != (Probes{}) {
+		list = append(list, Assumption{
+			What:  at + "the paths of the probes",
+			Value: fmt.Sprintf("startup %s, readiness %s, liveness %s", p.Startup, p.Readiness, p.Liveness),
+			Confirm: fmt.Sprintf("`%sport-forward deployment/%s 8080:%d`, then `curl -i http://localhost:8080%s` and the other paths: each answers 200 without a session",
+				kubectl, w.Name, w.Port, p.Readiness),
+			Until: "a probe is a TCP connection: no path can be wrong, but an app that listens and answers 500 counts as healthy",
+			Buys:  "a pod that answers errors gets no traffic, and a release stops at it",
+		})
+	}
+	if w.Assumed.User {
+		list = append(list, Assumption{
+			What:    at + "the user of the image",
+			Value:   strconv.FormatInt(w.user(), 10),
+			Confirm: "`" + exec + "id -u`: the same number, and the app does all it should without being root",
+			Until:   "the container runs as the user that its image names, with the default capabilities, as it would in Docker",
+			Buys:    "never root and no capability, and with all apps confirmed the namespace enforces Pod Security restricted",
+		})
+	}
+	if w.Assumed.Files {
+		list = append(list, Assumption{
+			What:    at + "the paths that it writes",
+			Value:   "/tmp",
+			Confirm: "`" + exec + `find / -xdev -type f -newer /etc/hosts -not -path "/tmp/*"` + "` after a day's work: lists nothing (the kubelet writes /etc/hosts at the start)",
+			Until:   "the root file system is writable",
+			Buys:    "a read-only root file system: who breaks in cannot change the program",
+		})
+	}
+	if w.Assumed.Memory {
+		r := w.resources()
+		list = append(list, Assumption{
+			What:    at + "the limit of memory",
+			Value:   r.Limits.Memory().String(),
+			Confirm: "`" + kubectl + "top pods` at the busiest hour: less than two thirds of the limit that is meant",
+			Until:   "the limit is generous: it stops a leak before the node is full, and nothing else",
+			Buys:    "a limit near the need, so that one app cannot take the memory of the others",
+		})
+	}
+	if w.Assumed.Twice {
+		list = append(list, Assumption{
+			What:    at + "that two pods may run side by side",
+			Confirm: "its code: no job, lock, queue or file that only one process may have",
+			Until:   "one pod, and a second one during a release, as with the default strategy of Kubernetes",
+			Buys:    "two replicas, so that a lost pod is no outage",
+		})
+	}
+	for _, name := range sortedKeys(w.Assumed.Env) {
+		list = append(list, Assumption{
+			What:    at + "the variable " + name,
+			Value:   w.variable(name),
+			Confirm: w.Assumed.Env[name],
+			Until:   "it is set as assumed; a release whose new pod does not start leaves the old pods serving",
+			Buys:    "certainty that the app reads it, and this value",
+		})
+	}
+	return list
+}
+
+// variable returns the value of a variable that stands in the manifest.
+func (w WebApp) variable(name string) string {
+	for _, e := range w.env() {
+		if e.Name == name {
+			return e.Value
+		}
+	}
+	return ""
+}
+
+// user returns the numeric user.
+func (w WebApp) user() int64 {
+	if w.RunAsUser == 0 {
+		return 1000
+	}
+	return w.RunAsUser
 }
 
 // Objects implements [Component].
@@ -280,6 +388,16 @@ func (w WebApp) validateEnv() field.ErrorList {
 			state(field.NewPath("config"), name, "config")
 		}
 	}
+	for _, name := range sortedKeys(w.Assumed.Env) {
+		path := field.NewPath("assumed", "env").Key(name)
+		_, secret := w.SecretEnv[name]
+		switch {
+		case w.Assumed.Env[name] == "":
+			errs = append(errs, field.Required(path, "say the command or the place that confirms the variable"))
+		case from[name] == "" || from[name] == "config" || secret:
+			errs = append(errs, field.Invalid(path, name, "is no variable whose value stands in the manifest: take it out"))
+		}
+	}
 	return errs
 }
 
@@ -396,10 +514,7 @@ func (w WebApp) deployment() Object {
 }
 
 func (w WebApp) podSpec() corev1.PodSpec {
-	user, drain := w.RunAsUser, w.Drain
-	if user == 0 {
-		user = 1000
-	}
+	user, drain := w.user(), w.Drain
 	if drain == 0 {
 		drain = 30 * time.Second
 	}
@@ -442,6 +557,20 @@ func (w WebApp) podSpec() corev1.PodSpec {
 			VolumeMounts: []corev1.VolumeMount{{Name: "tmp", MountPath: "/tmp"}},
 		}},
 		Volumes: []corev1.Volume{{Name: "tmp", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}},
+	}
+	if w.Assumed.Probes {
+		c := &spec.Containers[0]
+		for _, p := range []*corev1.Probe{c.StartupProbe, c.ReadinessProbe, c.LivenessProbe} {
+			p.ProbeHandler = tcpProbe()
+		}
+	}
+	if w.Assumed.User {
+		s := spec.SecurityContext
+		s.RunAsNonRoot, s.RunAsUser, s.RunAsGroup, s.FSGroup = nil, nil, nil, nil
+		spec.Containers[0].SecurityContext.Capabilities = nil
+	}
+	if w.Assumed.Files {
+		spec.Containers[0].SecurityContext.ReadOnlyRootFilesystem = nil
 	}
 	if w.Config != nil {
 		spec.Containers[0].EnvFrom = []corev1.EnvFromSource{{
@@ -488,6 +617,9 @@ func (w WebApp) resources() corev1.ResourceRequirements {
 			},
 			Limits: corev1.ResourceList{corev1.ResourceMemory: *resource.NewQuantity(512<<20, resource.BinarySI)},
 		}
+		if w.Assumed.Memory {
+			r.Limits[corev1.ResourceMemory] = *resource.NewQuantity(2<<30, resource.BinarySI)
+		}
 	}
 	return r
 }
@@ -495,11 +627,15 @@ func (w WebApp) resources() corev1.ResourceRequirements {
 func probe(path string, period, failures int32) *corev1.Probe {
 	p := &corev1.Probe{PeriodSeconds: period, TimeoutSeconds: 3, FailureThreshold: failures}
 	if path == "" {
-		p.TCPSocket = &corev1.TCPSocketAction{Port: intstr.FromString(portName)}
+		p.ProbeHandler = tcpProbe()
 	} else {
 		p.HTTPGet = &corev1.HTTPGetAction{Path: path, Port: intstr.FromString(portName)}
 	}
 	return p
+}
+
+func tcpProbe() corev1.ProbeHandler {
+	return corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromString(portName)}}
 }
 
 func (w WebApp) service() Object {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // check holds the files against each other. The error has every mistake, in
@@ -30,6 +32,7 @@ func (t Tree) check(jobs []job, found []facts) (Report, error) {
 		}
 		report.Notes = append(report.Notes, f.notes...)
 		report.Pending = append(report.Pending, f.pending...)
+		report.Assumed = append(report.Assumed, f.assumed...)
 		for _, o := range f.objects {
 			if first, ok := known.add(o, i); !ok {
 				at(i, fmt.Errorf("%s: stands in %s too: name one of them otherwise", o, jobs[first].path))
@@ -61,6 +64,15 @@ func (t Tree) check(jobs []job, found []facts) (Report, error) {
 	}
 	for _, s := range t.Secrets {
 		report.Pending = append(report.Pending, s.PendingValues()...)
+	}
+	report.Assumed = object.Distinct(append(report.Assumed, t.Assumed...))
+	for _, a := range report.Assumed {
+		switch {
+		case a.What == "" || a.Confirm == "":
+			errs = append(errs, fmt.Errorf("assumption %q: say what is assumed, and the command or the place that confirms it", a.What))
+		case t.Confirmed:
+			errs = append(errs, fmt.Errorf("%s", a))
+		}
 	}
 	report.Notes = append(report.Notes, known.orphans(t.Secrets, secrets, found)...)
 	return report, errors.Join(errs...)

@@ -34,13 +34,14 @@ type Command struct {
 // understood.
 func (c Command) Run(args []string, stdout, stderr io.Writer) int {
 	var dir, environment string
-	var pending, pinned bool
+	var pending, pinned, confirmed bool
 	images := Images{Pins: map[string]string{}}
 
 	flags := flag.NewFlagSet(c.Name, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&dir, "o", "", "write to this `directory`; without it, a stream on standard output")
-	flags.BoolVar(&pending, "pending", false, "render nothing; list the values that are not known yet")
+	flags.BoolVar(&pending, "pending", false, "render nothing; list the values that do not exist yet, and those that are assumed until confirmed")
+	flags.BoolVar(&confirmed, "confirmed", false, "refuse to render while any value is assumed")
 	if len(c.Environments) > 0 {
 		environment = c.Environments[0]
 		flags.StringVar(&environment, "env", environment, "`environment`: "+strings.Join(c.Environments, " or "))
@@ -69,12 +70,14 @@ func (c Command) Run(args []string, stdout, stderr io.Writer) int {
 		err = errors.New("-o is empty: name a directory, or leave it out for standard output")
 	case pending && dir != "":
 		err = errors.New("-pending renders nothing: leave -o out")
+	case pending && confirmed:
+		err = errors.New("-pending lists what -confirmed refuses: give one of the two")
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n%s -h explains the flags\n", c.Name, err, c.Name)
 		return 2
 	}
-	if err := c.render(dir, environment, images, pinned, pending, stdout, stderr); err != nil {
+	if err := c.render(dir, environment, images, pinned, pending, confirmed, stdout, stderr); err != nil {
 		for _, e := range split(err) {
 			fmt.Fprintf(stderr, "%s: %v\n", c.Name, e)
 		}
@@ -83,7 +86,7 @@ func (c Command) Run(args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-func (c Command) render(dir, environment string, images Images, pinned, pending bool, stdout, stderr io.Writer) error {
+func (c Command) render(dir, environment string, images Images, pinned, pending, confirmed bool, stdout, stderr io.Writer) error {
 	if c.Tree == nil {
 		return errors.New("the program has no tree")
 	}
@@ -108,12 +111,20 @@ func (c Command) render(dir, environment string, images Images, pinned, pending 
 	if err != nil {
 		return err
 	}
+	tree.Confirmed = tree.Confirmed || confirmed
 
 	var report Report
 	switch {
 	case pending:
-		if _, report, err = tree.Files(); err == nil && len(report.Pending) > 0 {
-			_, err = fmt.Fprintln(stdout, strings.Join(report.Pending, "\n"))
+		if _, report, err = tree.Files(); err != nil {
+			return err
+		}
+		lines := report.Pending
+		for _, a := range report.Assumed {
+			lines = append(lines, a.String())
+		}
+		if len(lines) > 0 {
+			_, err = fmt.Fprintln(stdout, strings.Join(lines, "\n"))
 		}
 		return err
 	case dir != "":
@@ -142,6 +153,9 @@ func (r Report) summary(dir string) string {
 	s := fmt.Sprintf("%d files, %d objects", r.Files, r.Objects)
 	if n := len(r.Pending); n > 0 {
 		s += fmt.Sprintf(", %d values pending", n)
+	}
+	if n := len(r.Assumed); n > 0 {
+		s += fmt.Sprintf(", %d assumed", n)
 	}
 	if dir == "" {
 		return s
@@ -198,6 +212,6 @@ func (c Command) usage(w io.Writer, flags *flag.FlagSet) {
 		example("-o out -tag $(git rev-parse HEAD)", "pin all first-party images to a commit")
 		example("-o out -tag v2 -image "+path.Base(c.Repositories[0])+"=v1", "but keep one of them at another build")
 	}
-	example("-pending", "list what is not known yet")
+	example("-pending", "list what is pending or assumed, and what confirms it")
 	fmt.Fprintf(w, "\nExit status: 0, 1 if anything is refused (nothing is written then), 2 for unknown flags.\n")
 }

@@ -12,6 +12,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // id names an object in a cluster.
@@ -54,6 +56,7 @@ type facts struct {
 	ports   []servicePort
 	notes   []string
 	pending []string
+	assumed []Assumption
 	errs    []error
 
 	// readElsewhere is what the component at hand says of its ConfigMaps.
@@ -86,6 +89,7 @@ func (f *facts) component(c Component, by string) {
 	if c, ok := c.(interface{ PendingValues() []string }); ok {
 		f.pending = append(f.pending, c.PendingValues()...)
 	}
+	f.assumed = append(f.assumed, object.Assumptions(c)...)
 	reader, ok := c.(interface{ ReadElsewhere() bool })
 	f.readElsewhere = ok && reader.ReadElsewhere()
 }

@@ -26,6 +26,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/internal/encode"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // Object is a Kubernetes API object with its TypeMeta filled in.
@@ -34,11 +35,15 @@ type Object = interface {
 	kruntime.Object
 }
 
+// Assumption is a value that nobody has confirmed, and how to confirm it.
+type Assumption = object.Assumption
+
 // Component knows its objects. A component may also have any of
 //
 //	Claims() []string        // what it uses alone; two equal claims in one Tree are refused
 //	Notes() []string         // what its operator should know, and no error
-//	PendingValues() []string // values that are not known yet, and what they wait for
+//	PendingValues() []string // values that do not exist yet, and what they wait for
+//	Assumptions() []Assumption // values that nobody has confirmed
 //	ReadElsewhere() bool     // its ConfigMaps are read by what is not in the Tree
 type Component interface {
 	// Objects makes the objects anew; the error holds every mistake.
@@ -76,6 +81,11 @@ type Tree struct {
 	ForeignDomains []string
 	// Notes are told with those of the components.
 	Notes []string
+	// Assumed are assumptions that no component holds; they are reported with
+	// those of the components.
+	Assumed []Assumption
+	// Confirmed refuses to render while any assumption is open.
+	Confirmed bool
 }
 
 // Layer is files that are applied together by the same hands.
@@ -105,6 +115,20 @@ type Text struct {
 	Content func() (string, error)
 }
 
+// Assumptions returns what the components and the Tree assume, in the order of
+// the layers and files as they are listed, each assumption once.
+func (t Tree) Assumptions() []Assumption {
+	var all []Assumption
+	for _, layer := range t.Layers {
+		for _, file := range layer.Files {
+			for _, c := range file.Components {
+				all = append(all, object.Assumptions(c)...)
+			}
+		}
+	}
+	return object.Distinct(append(all, t.Assumed...))
+}
+
 // Rendered is one file's text.
 type Rendered struct {
 	// Path below the output directory, with slashes.
@@ -123,6 +147,9 @@ type Report struct {
 	Notes []string
 	// Pending values of the components.
 	Pending []string
+	// Assumed are the assumptions of the components and of the Tree, in the
+	// order of the files, each once.
+	Assumed []Assumption
 }
 
 // header is the first line of a file. It names the Tree and the file's own

@@ -1,0 +1,109 @@
+package apps
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+)
+
+// TestAssumedDocumented: every assumption and every pending value of an
+// environment stands in its documentation.
+func TestAssumedDocumented(t *testing.T) {
+	for _, env := range EnvironmentNames() {
+		tree := testTree(t, env)
+		_, report, err := tree.Files()
+		if err != nil {
+			t.Fatal(err)
+		}
+		readme := texts(t, tree)["README.md"]
+		for _, a := range report.Assumed {
+			if !strings.Contains(readme, "| "+a.What+" | ") || !strings.Contains(readme, cell(a.Confirm)) {
+				t.Errorf("%s: README.md lacks %s", env, a)
+			}
+			if a.Until == "" || a.Buys == "" {
+				t.Errorf("%s: %s: it does not say what is rendered until confirmed, and what confirming buys", env, a.What)
+			}
+		}
+		for _, line := range report.Pending {
+			if !strings.Contains(readme, "- "+line+".\n") {
+				t.Errorf("%s: README.md lacks %s", env, line)
+			}
+		}
+	}
+}
+
+// TestConfirm confirms the assumptions of one app, one after the other, in a
+// small tree of its own: each is one assignment, and none touches another app.
+func TestConfirm(t *testing.T) {
+	small := func(change func(*components.Assumed)) map[string]string {
+		app := func(name string) components.WebApp {
+			return components.WebApp{
+				Name: name, Namespace: "shop", Image: "registry.example.com/" + name + ":v1", Port: 3000,
+				Probes:  components.Probes{Startup: "/live", Readiness: "/ready", Liveness: "/live"},
+				Assumed: components.Assumed{Probes: true, User: true, Files: true, Memory: true},
+			}
+		}
+		web := app("web")
+		change(&web.Assumed)
+		tree := render.Tree{Name: "a shop", Layers: []render.Layer{{Name: "apps", Files: []render.File{
+			{Name: "web", Components: []render.Component{web}},
+			{Name: "other", Components: []render.Component{app("other")}},
+		}}}}
+		return texts(t, tree)
+	}
+	before := small(func(*components.Assumed) {})
+	for name, confirm := range map[string]func(*components.Assumed){
+		"probes": func(a *components.Assumed) { a.Probes = false },
+		"user":   func(a *components.Assumed) { a.User = false },
+		"files":  func(a *components.Assumed) { a.Files = false },
+		"memory": func(a *components.Assumed) { a.Memory = false },
+	} {
+		after := small(confirm)
+		if after["apps/other.yaml"] != before["apps/other.yaml"] {
+			t.Errorf("%s: confirming it for web changes other", name)
+		}
+		if after["apps/web.yaml"] == before["apps/web.yaml"] {
+			t.Errorf("%s: confirming it changes nothing", name)
+		}
+	}
+}
+
+// TestPodSecurity: the namespace of the apps enforces no more than its pods
+// keep, and no less.
+func TestPodSecurity(t *testing.T) {
+	level := func(tr tier) string {
+		for _, layer := range tr.tree().Layers {
+			for _, file := range layer.Files {
+				for _, c := range file.Components {
+					objects, err := c.Objects()
+					if err != nil {
+						t.Fatal(err)
+					}
+					if i := slices.IndexFunc(objects, func(o components.Object) bool {
+						ns, ok := o.(*corev1.Namespace)
+						return ok && ns.Name == namespace
+					}); i >= 0 {
+						return objects[i].GetLabels()["pod-security.kubernetes.io/enforce"]
+					}
+				}
+			}
+		}
+		return ""
+	}
+	tr := newTier(Environments()[0])
+	for i := range tr.apps {
+		tr.apps[i].Web.Assumed.User = false
+	}
+	if got := level(tr); got != "restricted" {
+		t.Errorf("with every user confirmed the namespace enforces %q", got)
+	}
+	tr.apps[0].Web.Assumed.User = true
+	if got := level(tr); got != "baseline" {
+		t.Errorf("with an image that may run as root the namespace enforces %q", got)
+	}
+}
