@@ -3,6 +3,7 @@ package apps
 import (
 	"fmt"
 	"maps"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -35,11 +36,24 @@ func (a App) files() []render.File {
 
 // redirect and headers are shared by all Ingresses.
 func redirect() traefik.RedirectMiddleware {
-	return traefik.RedirectMiddleware{Name: "redirect-https", Namespace: namespace}
+	return traefik.RedirectMiddleware{
+		Name:      "redirect-https",
+		Namespace: namespace,
+		Assumed:   true,
+	}
 }
 
 func headers() traefik.SecurityHeaders {
-	return traefik.SecurityHeaders{Name: "security-headers", Namespace: namespace}
+	return traefik.SecurityHeaders{
+		Name:      "security-headers",
+		Namespace: namespace,
+		HSTS:      365 * 24 * time.Hour,
+		FrameDeny: true,
+		Assumed: traefik.AssumedHeaders{
+			HSTS:      true,
+			FrameDeny: true,
+		},
+	}
 }
 
 // pullSecret is the contract of the credential for the registry, which is

@@ -133,5 +133,6 @@ func (e Environment) ingress(host string, web components.WebApp) components.TLSI
 		Issuer:      e.Issuer,
 		Redirect:    redirect().Ref(),
 		Middlewares: []components.MiddlewareRef{headers().Ref()},
+		Assumed:     true,
 	}
 }

@@ -61,6 +61,7 @@ func platformConfig(portal *components.OIDCClient) components.ConfigMap {
 	return components.ConfigMap{
 		Name:      "platform-api-config",
 		Namespace: namespace,
+		Assumed:   true,
 		Data: map[string]string{
 			"AUTHENTIK_ISSUER":           portal.Issuer(),
 			"AUTHENTIK_JWKS_URL":         portal.JWKS(),

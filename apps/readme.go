@@ -154,10 +154,10 @@ func (t tier) variables(p func(string, ...any), a App) {
 	}
 	if a.Config != nil {
 		for k := range a.Config.Data {
-			values[k] = fmt.Sprintf("ConfigMap `%s`", a.Config.Name)
+			values[k] = fmt.Sprintf("ConfigMap `%s`", a.Config.ObjectName())
 		}
 		for k := range a.Config.Pending {
-			values[k] = fmt.Sprintf("ConfigMap `%s`, not known yet", a.Config.Name)
+			values[k] = fmt.Sprintf("ConfigMap `%s`, not known yet", a.Config.ObjectName())
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(values)) {

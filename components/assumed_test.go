@@ -119,3 +119,51 @@ func TestAssumedMistakes(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestAssumedConfig: the live ConfigMap is not overwritten by keys that nobody
+// has confirmed, and its values count.
+func TestAssumedConfig(t *testing.T) {
+	config := components.ConfigMap{Name: "web-config", Namespace: "shop", Data: map[string]string{"MODE": "test"}}
+	text := func(c components.ConfigMap) (config, deployment string) {
+		objects, err := c.Objects()
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := web()
+		w.Config = &c
+		_, deployment, _ = strings.Cut(deploymentText(t, w), "envFrom:")
+		deployment, _, _ = strings.Cut(deployment, "image:")
+		return objects[0].GetName(), strings.Join(strings.Fields(deployment), " ")
+	}
+	name, from := text(config)
+	if name != "web-config" || from != "- configMapRef: name: web-config" || len(config.Assumptions()) != 0 {
+		t.Errorf("confirmed: %s, %s, %v", name, from, config.Assumptions())
+	}
+	config.Assumed = true
+	name, from = text(config)
+	if name != "web-config-assumed" || from != "- configMapRef: name: web-config-assumed - configMapRef: name: web-config optional: true" {
+		t.Errorf("assumed: %s, %s", name, from)
+	}
+	list := config.Assumptions()
+	if len(list) != 1 || list[0].What != "ConfigMap shop/web-config: its keys" || list[0].Value != "MODE" || list[0].Confirm == "" || list[0].Until == "" || list[0].Buys == "" {
+		t.Errorf("assumptions %+v", list)
+	}
+}
+
+// TestAssumedCertificate: the name of the Secret is the same, confirmed or not.
+func TestAssumedCertificate(t *testing.T) {
+	ingress := tls()
+	ingress.Assumed = true
+	list := ingress.Assumptions()
+	if len(list) != 1 || list[0].What != "TLSIngress shop/web: the name of the Secret with its certificate" || list[0].Value != "web-tls" || !strings.Contains(list[0].Confirm, "get ingress") {
+		t.Errorf("assumptions %+v", list)
+	}
+	ingress.SecretName = "live-tls"
+	if list := ingress.Assumptions(); list[0].Value != "live-tls" {
+		t.Errorf("assumptions %+v", list)
+	}
+	ingress.Assumed = false
+	if list := ingress.Assumptions(); len(list) != 0 {
+		t.Errorf("confirmed, it still assumes %v", list)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,6 +23,11 @@ type ConfigMap struct {
 	Data map[string]string
 	// Pending are further keys, whose values are not known yet.
 	Pending map[string]Pending
+	// Assumed says that nobody has confirmed the keys. Until confirmed, the
+	// object has -assumed after its name, so that a live one of the confirmed
+	// name keeps its keys, and a [WebApp] that reads it reads both, if both are
+	// there. What stands in both it takes from the live one.
+	Assumed bool
 	// Changes are the last words on the object.
 	Changes []Change
 }
@@ -55,11 +61,34 @@ func (c ConfigMap) Objects() ([]Object, error) {
 	}
 	objects := []Object{&corev1.ConfigMap{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
-		ObjectMeta: meta(c.Namespace, c.Name),
+		ObjectMeta: meta(c.Namespace, c.ObjectName()),
 		Data:       c.data(),
 	}}
 	errs = append(errs, Apply(objects, c.Changes)...)
 	return objects, Mistakes("ConfigMap", c.Namespace, c.Name, errs)
+}
+
+// ObjectName returns the name of the object: the ConfigMap's own, with -assumed
+// after it while its keys are assumed.
+func (c ConfigMap) ObjectName() string {
+	if c.Assumed && c.Name != "" {
+		return c.Name + "-assumed"
+	}
+	return c.Name
+}
+
+// Assumptions implements the optional part of [Component].
+func (c ConfigMap) Assumptions() []Assumption {
+	if !c.Assumed {
+		return nil
+	}
+	return []Assumption{{
+		What:    "ConfigMap " + c.Namespace + "/" + c.Name + ": its keys",
+		Value:   strings.Join(sortedKeys(c.data()), ", "),
+		Confirm: "`kubectl -n " + c.Namespace + " get configmap " + c.Name + " -o yaml`, and the code of what reads it",
+		Until:   "it is rendered as " + c.ObjectName() + ", and the live " + c.Name + " is not touched: what it holds comes first",
+		Buys:    "one ConfigMap, as rendered; then delete " + c.Name + "-assumed",
+	}}
 }
 
 // data is what the object holds, known and pending.

@@ -33,6 +33,9 @@ type TLSIngress struct {
 	// SecretName of the certificate. If empty, the name of the backend with
 	// -tls. The Certificate takes the same name, so no two may share it.
 	SecretName string
+	// Assumed says that nobody has confirmed that the live Ingress of the app,
+	// if there is one, has this SecretName.
+	Assumed bool
 	// Changes are the last words on the object.
 	Changes []Change
 }
@@ -51,15 +54,33 @@ const (
 	annotationMiddlewares = "traefik.ingress.kubernetes.io/router.middlewares"
 )
 
+// Assumptions implements the optional part of [Component].
+func (t TLSIngress) Assumptions() []Assumption {
+	if !t.Assumed {
+		return nil
+	}
+	return []Assumption{{
+		What:    "TLSIngress " + t.Backend.Namespace + "/" + t.Backend.Name + ": the name of the Secret with its certificate",
+		Value:   t.secretName(),
+		Confirm: "`kubectl -n " + t.Backend.Namespace + " get ingress -o custom-columns=NAME:.metadata.name,HOST:.spec.rules[*].host,SECRET:.spec.tls[*].secretName`",
+		Until:   "it is rendered; where a running host has another name, its visitors see the default certificate of Traefik until the new one is there, about a minute: confirm it before the first apply to a tier that runs. The old Secret stays",
+		Buys:    "the certificate that the host has is kept",
+	}}
+}
+
+func (t TLSIngress) secretName() string {
+	if t.SecretName == "" {
+		return t.Backend.Name + "-tls"
+	}
+	return t.SecretName
+}
+
 // Objects implements [Component].
 func (t TLSIngress) Objects() ([]Object, error) {
 	web := t.Backend
-	class, secret := t.Class, t.SecretName
+	class, secret := t.Class, t.secretName()
 	if class == "" {
 		class = "traefik"
-	}
-	if secret == "" {
-		secret = web.Name + "-tls"
 	}
 
 	var errs field.ErrorList

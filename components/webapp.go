@@ -574,8 +574,13 @@ func (w WebApp) podSpec() corev1.PodSpec {
 	}
 	if w.Config != nil {
 		spec.Containers[0].EnvFrom = []corev1.EnvFromSource{{
-			ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: w.Config.Name}},
+			ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: w.Config.ObjectName()}},
 		}}
+		if w.Config.Assumed { // of two values of one key, the last counts
+			spec.Containers[0].EnvFrom = append(spec.Containers[0].EnvFrom, corev1.EnvFromSource{
+				ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: w.Config.Name}, Optional: new(true)},
+			})
+		}
 	}
 	if w.PullSecret != nil {
 		spec.ImagePullSecrets = []corev1.LocalObjectReference{{Name: w.PullSecret.Name}}

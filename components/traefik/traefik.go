@@ -4,6 +4,7 @@
 package traefik
 
 import (
+	"fmt"
 	"time"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
@@ -23,6 +24,9 @@ type RedirectMiddleware struct {
 	Name, Namespace string
 	// Temporary answers 302 instead of 301, which browsers keep for good.
 	Temporary bool
+	// Assumed says that nobody has confirmed that the redirect is for good.
+	// Until confirmed, it is temporary.
+	Assumed bool
 	// Changes are the last words on the object.
 	Changes []components.Change
 }
@@ -35,23 +39,69 @@ func (r RedirectMiddleware) Ref() components.MiddlewareRef {
 // Objects implements components.Component.
 func (r RedirectMiddleware) Objects() ([]components.Object, error) {
 	return middleware("RedirectMiddleware", r.Ref(), r.Changes, traefikv1alpha1.MiddlewareSpec{
-		RedirectScheme: &dynamic.RedirectScheme{Scheme: "https", Permanent: !r.Temporary},
+		RedirectScheme: &dynamic.RedirectScheme{Scheme: "https", Permanent: !r.Temporary && !r.Assumed},
 	}, nil)
 }
 
-// SecurityHeaders are the response headers that tell browsers to be careful:
-// HTTPS only from now on, no guessing of content types, no frames of other
-// sites, and no full address to other origins.
+// Assumptions implements the optional part of components.Component.
+func (r RedirectMiddleware) Assumptions() []components.Assumption {
+	if !r.Assumed || r.Temporary {
+		return nil
+	}
+	return []components.Assumption{{
+		What:    "RedirectMiddleware " + r.Namespace + "/" + r.Name + ": that the redirect to HTTPS is for good",
+		Value:   "301",
+		Confirm: "whoever runs the tier: no host will have to answer in plain HTTP again",
+		Until:   "it answers 302: browsers do not keep it, and it can be taken back",
+		Buys:    "browsers keep the redirect, and do not ask over plain HTTP twice",
+	}}
+}
+
+// SecurityHeaders are response headers that tell browsers to be careful: no
+// guessing of content types and no full address to other origins, and where
+// asked for HTTPS only from now on and no frames of other sites.
 type SecurityHeaders struct {
 	// Name and Namespace of the Middleware.
 	Name, Namespace string
-	// HSTS is how long browsers insist on HTTPS. If zero, a year.
+	// HSTS is how long browsers insist on HTTPS, in whole seconds. If zero,
+	// there is no such header. A browser that got it keeps to it, whatever is
+	// rendered later.
 	HSTS time.Duration
-	// Frames allows other sites to show the app in a frame, for pages that
-	// are meant to be embedded.
-	Frames bool
+	// FrameDeny forbids every site to show the app in a frame.
+	FrameDeny bool
+	// Assumed says which of these nobody has confirmed.
+	Assumed AssumedHeaders
 	// Changes are the last words on the object.
 	Changes []components.Change
+}
+
+// AssumedHeaders says which headers nobody has confirmed. Until confirmed, they
+// are not sent.
+type AssumedHeaders struct{ HSTS, FrameDeny bool }
+
+// Assumptions implements the optional part of components.Component.
+func (s SecurityHeaders) Assumptions() []components.Assumption {
+	at := "SecurityHeaders " + s.Namespace + "/" + s.Name + ": the header "
+	var list []components.Assumption
+	if s.Assumed.HSTS && s.HSTS > 0 {
+		list = append(list, components.Assumption{
+			What:    at + "Strict-Transport-Security",
+			Value:   fmt.Sprintf("max-age=%d", int64(s.HSTS.Seconds())),
+			Confirm: "whoever runs the tier: every host has a valid certificate, and will have one for that long",
+			Until:   "it is not sent: a browser keeps to it for its whole time, and no release takes it back",
+			Buys:    "a browser that was here once never asks over plain HTTP",
+		})
+	}
+	if s.Assumed.FrameDeny && s.FrameDeny {
+		list = append(list, components.Assumption{
+			What:    at + "X-Frame-Options",
+			Value:   "DENY",
+			Confirm: "whoever runs the tier: no other site shows a page of these hosts in a frame, the booking page for one",
+			Until:   "it is not sent: what is embedded today stays so",
+			Buys:    "no other site can put an app into a frame and have its users click there",
+		})
+	}
+	return list
 }
 
 // Ref is the reference for a TLSIngress.
@@ -62,21 +112,18 @@ func (s SecurityHeaders) Ref() components.MiddlewareRef {
 // Objects implements components.Component.
 func (s SecurityHeaders) Objects() ([]components.Object, error) {
 	var errs field.ErrorList
-	hsts := s.HSTS
-	if hsts == 0 {
-		hsts = 365 * 24 * time.Hour
+	if s.HSTS < 0 || s.HSTS%time.Second != 0 {
+		errs = append(errs, field.Invalid(field.NewPath("hsts"), s.HSTS.String(), "must be whole seconds, and not negative"))
 	}
-	if hsts < 0 {
-		errs = append(errs, field.Invalid(field.NewPath("hsts"), hsts.String(), "must not be negative"))
+	headers := &dynamic.Headers{
+		ContentTypeNosniff: true,
+		FrameDeny:          s.FrameDeny && !s.Assumed.FrameDeny,
+		ReferrerPolicy:     "strict-origin-when-cross-origin",
 	}
-	return middleware("SecurityHeaders", s.Ref(), s.Changes, traefikv1alpha1.MiddlewareSpec{
-		Headers: &dynamic.Headers{
-			STSSeconds:         new(int64(hsts.Seconds())),
-			ContentTypeNosniff: true,
-			FrameDeny:          !s.Frames,
-			ReferrerPolicy:     "strict-origin-when-cross-origin",
-		},
-	}, errs)
+	if s.HSTS > 0 && !s.Assumed.HSTS {
+		headers.STSSeconds = new(int64(s.HSTS.Seconds()))
+	}
+	return middleware("SecurityHeaders", s.Ref(), s.Changes, traefikv1alpha1.MiddlewareSpec{Headers: headers}, errs)
 }
 
 func middleware(kind string, ref components.MiddlewareRef, changes []components.Change, spec traefikv1alpha1.MiddlewareSpec, errs field.ErrorList) ([]components.Object, error) {

@@ -48,7 +48,7 @@ func ExampleRedirectMiddleware() {
 }
 
 func ExampleSecurityHeaders() {
-	print(traefik.SecurityHeaders{Name: "security-headers", Namespace: "shop"})
+	print(traefik.SecurityHeaders{Name: "security-headers", Namespace: "shop", HSTS: 365 * 24 * time.Hour, FrameDeny: true})
 	// Output:
 	// apiVersion: traefik.io/v1alpha1
 	// kind: Middleware
@@ -73,7 +73,8 @@ func TestRefused(t *testing.T) {
 	}{
 		{traefik.RedirectMiddleware{Namespace: "shop", Name: "Redirect"}, `RedirectMiddleware shop/Redirect: name: Invalid value: "Redirect"`},
 		{traefik.RedirectMiddleware{Name: "redirect"}, "RedirectMiddleware redirect: namespace: Invalid value"},
-		{traefik.SecurityHeaders{Namespace: "shop", Name: "h", HSTS: -1}, `SecurityHeaders shop/h: hsts: Invalid value: "-1ns": must not be negative`},
+		{traefik.SecurityHeaders{Namespace: "shop", Name: "h", HSTS: -1}, `SecurityHeaders shop/h: hsts: Invalid value: "-1ns": must be whole seconds, and not negative`},
+		{traefik.SecurityHeaders{Namespace: "shop", Name: "h", HSTS: time.Millisecond}, `SecurityHeaders shop/h: hsts: Invalid value: "1ms": must be whole seconds`},
 	} {
 		if _, err := tc.component.Objects(); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("the error is %v\nwant in it %s", err, tc.want)
@@ -89,7 +90,8 @@ func TestOptions(t *testing.T) {
 		{traefik.RedirectMiddleware{Namespace: "shop", Name: "r"}, "permanent: true", ""},
 		{traefik.RedirectMiddleware{Namespace: "shop", Name: "r", Temporary: true}, "scheme: https", "permanent: true"},
 		{traefik.SecurityHeaders{Namespace: "shop", Name: "h", HSTS: time.Hour}, "stsSeconds: 3600", ""},
-		{traefik.SecurityHeaders{Namespace: "shop", Name: "h", Frames: true}, "contentTypeNosniff: true", "frameDeny"},
+		{traefik.SecurityHeaders{Namespace: "shop", Name: "h"}, "contentTypeNosniff: true", "frameDeny"},
+		{traefik.SecurityHeaders{Namespace: "shop", Name: "h"}, "contentTypeNosniff: true", "stsSeconds"},
 		{traefik.SecurityHeaders{Namespace: "shop", Name: "h", Changes: []components.Change{components.Edit(func(m *traefikv1alpha1.Middleware) {
 			m.Spec.Headers.STSIncludeSubdomains = true
 		})}}, "stsIncludeSubdomains: true", ""},
@@ -104,6 +106,63 @@ func TestOptions(t *testing.T) {
 		}
 		if !strings.Contains(string(text), tc.has) || tc.lacks != "" && strings.Contains(string(text), tc.lacks) {
 			t.Errorf("%+v:\n%s", tc.component, text)
+		}
+	}
+}
+
+// TestAssumed: until it is confirmed, nothing is sent that a browser keeps or
+// that shuts a page out of a frame.
+func TestAssumed(t *testing.T) {
+	redirect := func(assumed bool) components.Component {
+		return traefik.RedirectMiddleware{Namespace: "shop", Name: "r", Assumed: assumed}
+	}
+	headers := func(assumed traefik.AssumedHeaders) components.Component {
+		return traefik.SecurityHeaders{Namespace: "shop", Name: "h", HSTS: time.Hour, FrameDeny: true, Assumed: assumed}
+	}
+	for _, tc := range []struct {
+		open, confirmed components.Component
+		then            string // once confirmed, not before
+		what, value     string
+	}{
+		{redirect(true), redirect(false), "permanent: true", "RedirectMiddleware shop/r: that the redirect to HTTPS is for good", "301"},
+		{headers(traefik.AssumedHeaders{HSTS: true}), headers(traefik.AssumedHeaders{}), "stsSeconds: 3600", "SecurityHeaders shop/h: the header Strict-Transport-Security", "max-age=3600"},
+		{headers(traefik.AssumedHeaders{FrameDeny: true}), headers(traefik.AssumedHeaders{}), "frameDeny: true", "SecurityHeaders shop/h: the header X-Frame-Options", "DENY"},
+	} {
+		text := func(c components.Component) string {
+			objects, err := c.Objects()
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := render.YAML(objects[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(b)
+		}
+		assumptions := func(c components.Component) []components.Assumption {
+			return c.(interface {
+				Assumptions() []components.Assumption
+			}).Assumptions()
+		}
+		if strings.Contains(text(tc.open), tc.then) || !strings.Contains(text(tc.confirmed), tc.then) {
+			t.Errorf("%q until confirmed\n%sthen\n%s", tc.then, text(tc.open), text(tc.confirmed))
+		}
+		list := assumptions(tc.open)
+		if len(list) != 1 || list[0].What != tc.what || list[0].Value != tc.value || list[0].Confirm == "" || list[0].Until == "" || list[0].Buys == "" {
+			t.Errorf("assumptions %+v", list)
+		}
+		if list := assumptions(tc.confirmed); len(list) != 0 {
+			t.Errorf("confirmed, it still assumes %v", list)
+		}
+	}
+	for _, none := range []components.Component{
+		traefik.RedirectMiddleware{Temporary: true, Assumed: true},
+		traefik.SecurityHeaders{Assumed: traefik.AssumedHeaders{HSTS: true, FrameDeny: true}},
+	} {
+		if list := none.(interface {
+			Assumptions() []components.Assumption
+		}).Assumptions(); len(list) != 0 {
+			t.Errorf("%+v assumes %v, and holds no such value", none, list)
 		}
 	}
 }
