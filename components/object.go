@@ -7,19 +7,17 @@ import (
 	"slices"
 	"strings"
 
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // Object is a Kubernetes API object: a pointer to a typed struct such as
 // *appsv1.Deployment, with its TypeMeta filled in.
-type Object = interface {
-	metav1.Object
-	runtime.Object
-}
+type Object = object.Object
 
 // Assumption is a value that nobody has confirmed, and how to confirm it.
 type Assumption = object.Assumption
@@ -112,23 +110,13 @@ func Apply(objects []Object, changes []Change) field.ErrorList {
 	return errs
 }
 
-// Mistakes makes one error of the mistakes of a component, each with its kind
-// and name before the field. It is nil where there are none.
+// Mistakes returns the mistakes of a component as one error, each with the
+// component's kind and name. It is nil where there are none.
 func Mistakes(kind, namespace, name string, errs field.ErrorList) error {
-	if len(errs) == 0 {
-		return nil
-	}
 	if name == "" {
 		name = "(no name)"
 	}
-	if namespace != "" {
-		name = namespace + "/" + name
-	}
-	all := make([]error, len(errs))
-	for i, e := range errs {
-		all[i] = fmt.Errorf("%s %s: %w", kind, name, e)
-	}
-	return errors.Join(all...)
+	return object.Invalid(object.ID{Kind: kind, Namespace: namespace, Name: name}, errs).Err()
 }
 
 // The label keys that every object carries, from the Kubernetes documentation,

@@ -1,67 +1,45 @@
 package render
 
 import (
-	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/check"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
-// check holds the files against each other. The error has every mistake, in
-// the order of the files.
+// check holds the files against each other. The error is an object.Findings
+// with every mistake, in the order of the files.
 func (t Tree) check(jobs []job, found []facts) (Report, error) {
 	report := Report{Files: len(jobs), Notes: slices.Clone(t.Notes)}
-	known := newIndex(len(t.Secrets), found)
-	var errs []error
-	at := func(i int, err error) { errs = append(errs, fmt.Errorf("%s: %w", jobs[i].path, err)) }
+	elsewhere, mistakes := t.elsewhere()
 
-	secrets := make([]id, len(t.Secrets))
-	for i, s := range t.Secrets {
-		var err error
-		if secrets[i], err = known.secret(s.Object()); err != nil {
-			errs = append(errs, err)
-		}
-	}
 	claimed := make(map[string]string)
+	var objects []*check.Object
 	for i := range found {
 		f := &found[i]
-		report.Objects += len(f.objects)
-		for _, err := range f.errs {
-			at(i, err)
+		objects = append(objects, f.objects...)
+		for _, e := range f.errs {
+			e.Layer, e.File = jobs[i].layer, jobs[i].path
+			mistakes = append(mistakes, e)
 		}
 		report.Notes = append(report.Notes, f.notes...)
 		report.Pending = append(report.Pending, f.pending...)
 		report.Assumed = append(report.Assumed, f.assumed...)
-		for _, o := range f.objects {
-			if first, ok := known.add(o, i); !ok {
-				at(i, fmt.Errorf("%s: stands in %s too: name one of them otherwise", o, jobs[first].path))
-			}
-			if file, ok := known.early[o.name]; o.kind == "Namespace" && ok {
-				at(i, fmt.Errorf("%s: comes after %s, which needs it: on an empty cluster that file fails; put the Namespace into an earlier file or layer", o, jobs[file].path))
-			}
-		}
-		known.keys(f)
 		for _, c := range f.claims {
 			by := jobs[i].path
 			if c.by != "" {
 				by += ": " + c.by
 			}
 			if first, ok := claimed[c.what]; ok {
-				errs = append(errs, fmt.Errorf("%s: uses %s, and so does %s: each needs its own", by, c.what, first))
+				mistakes = append(mistakes, object.Finding{Problem: by + ": uses " + c.what + ", and so does " + first, Remedy: "each needs its own"})
 				continue
 			}
 			claimed[c.what] = by
 		}
 	}
-
-	for i := range found {
-		for _, u := range found[i].uses {
-			if err := known.resolve(u); err != nil {
-				at(i, err)
-			}
-		}
-	}
+	report.Objects = len(objects)
 	for _, s := range t.Secrets {
 		report.Pending = append(report.Pending, s.PendingValues()...)
 	}
@@ -69,11 +47,37 @@ func (t Tree) check(jobs []job, found []facts) (Report, error) {
 	for _, a := range report.Assumed {
 		switch {
 		case a.What == "" || a.Confirm == "":
-			errs = append(errs, fmt.Errorf("assumption %q: say what is assumed, and the command or the place that confirms it", a.What))
+			mistakes = append(mistakes, object.Finding{Problem: fmt.Sprintf("assumption %q: say what is assumed, and the command or the place that confirms it", a.What)})
 		case t.Confirmed:
-			errs = append(errs, fmt.Errorf("%s", a))
+			mistakes = append(mistakes, object.Finding{Problem: a.String()})
 		}
 	}
-	report.Notes = append(report.Notes, known.orphans(t.Secrets, secrets, found)...)
-	return report, errors.Join(errs...)
+	for _, f := range check.Run(check.NewSet(objects, elsewhere), check.Rules()) {
+		if f.Severity == object.Error {
+			mistakes = append(mistakes, f)
+		} else {
+			report.Notes = append(report.Notes, f.Error())
+		}
+	}
+	return report, mistakes.Err()
+}
+
+// elsewhere returns the Secrets that people fill in.
+func (t Tree) elsewhere() ([]*check.Elsewhere, object.Findings) {
+	var all []*check.Elsewhere
+	var mistakes object.Findings
+	seen := make(map[object.ID]bool, len(t.Secrets))
+	for _, s := range t.Secrets {
+		o := s.Object()
+		id := object.ID{Kind: "Secret", Namespace: o.Namespace, Name: o.Name}
+		if seen[id] {
+			mistakes = append(mistakes, object.Finding{Object: id, Problem: "there are two contracts for it", Remedy: "make them one"})
+			continue
+		}
+		seen[id] = true
+		keys := slices.AppendSeq(slices.Collect(maps.Keys(o.StringData)), maps.Keys(o.Data))
+		slices.Sort(keys)
+		all = append(all, &check.Elsewhere{ID: id, Keys: slices.Compact(keys), Contract: true, Read: s.ReadElsewhere})
+	}
+	return all, mistakes
 }

@@ -9,6 +9,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // Command is a program that renders. A layer's main function is
@@ -78,7 +80,7 @@ func (c Command) Run(args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	if err := c.render(dir, environment, images, pinned, pending, confirmed, stdout, stderr); err != nil {
-		for _, e := range split(err) {
+		for _, e := range object.FindingsOf(err) {
 			fmt.Fprintf(stderr, "%s: %v\n", c.Name, e)
 		}
 		return 1

@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -21,19 +20,15 @@ import (
 	"sync/atomic"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	kruntime "k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/check"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/internal/encode"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // Object is a Kubernetes API object with its TypeMeta filled in.
-type Object = interface {
-	metav1.Object
-	kruntime.Object
-}
+type Object = object.Object
 
 // Assumption is a value that nobody has confirmed, and how to confirm it.
 type Assumption = object.Assumption
@@ -235,7 +230,7 @@ func (t Tree) render(out sink) (Report, error) {
 			for i := int(next.Add(1)) - 1; i < len(jobs); i = int(next.Add(1)) - 1 {
 				m.file(jobs[i], &found[i])
 				if err := out.put(i, m.text); err != nil {
-					found[i].errs = append(found[i].errs, err)
+					found[i].errs = append(found[i].errs, object.FindingsOf(err)...)
 				}
 			}
 		})
@@ -315,36 +310,34 @@ type maker struct {
 	lower []byte
 }
 
-// file makes the text of one file, and takes down what the checks across
-// files need.
+// file makes the text of one file, and keeps its objects for the checks across
+// files.
 func (m *maker) file(j job, f *facts) {
 	m.text = append(m.text[:0], m.tree.header(j.path)...)
 	if j.layer == "" {
 		start := len(m.text)
 		text, err := j.text()
 		if err != nil {
-			f.errs = append(f.errs, split(err)...)
+			f.errs = append(f.errs, object.FindingsOf(err)...)
 		}
 		m.text = append(m.text, text...)
 		for _, err := range m.checkAddresses(m.text[start:]) {
-			f.errs = append(f.errs, fmt.Errorf("text: %w", err))
+			f.errs = append(f.errs, object.Finding{Problem: "text: " + err.Error()})
 		}
 		return
 	}
 	for i, c := range j.components {
 		objects, err := m.take(c, f)
-		if err != nil {
-			f.errs = append(f.errs, split(err)...)
-		}
+		f.errs = append(f.errs, object.FindingsOf(err)...)
 		for k, o := range objects {
-			if isNil(o) {
-				f.errs = append(f.errs, fmt.Errorf("component %d (%T): object %d is nil", i, c, k))
+			if object.IsNil(o) {
+				f.errs = append(f.errs, object.Finding{Problem: fmt.Sprintf("component %d (%T): object %d is nil", i, c, k)})
 				continue
 			}
 			// Of a mistaken component too, so that one mistake is told once.
-			self := f.object(o)
+			f.objects = append(f.objects, &check.Object{Object: o, Layer: j.layer, File: j.path, Read: f.read()})
 			if err == nil {
-				m.object(self, o, f)
+				m.object(o, f)
 			}
 		}
 	}
@@ -359,45 +352,25 @@ func (m *maker) take(c Component, f *facts) (objects []Object, err error) {
 	}()
 	objects, err = c.Objects()
 	by := ""
-	if len(objects) > 0 && !isNil(objects[0]) {
+	if len(objects) > 0 && !object.IsNil(objects[0]) {
 		by = strings.TrimPrefix(objects[0].GetNamespace()+"/"+objects[0].GetName(), "/")
 	}
 	f.component(c, by)
 	return objects, err
 }
 
-func (m *maker) object(self id, o Object, f *facts) {
+func (m *maker) object(o Object, f *facts) {
 	start := len(m.text)
 	if len(f.objects) > 1 {
 		m.text = append(m.text, "---\n"...)
 	}
 	text, err := encode.Append(m.text, o)
 	if err != nil {
-		f.errs = append(f.errs, fmt.Errorf("%s: %w", self, err))
+		f.errs = append(f.errs, object.Finding{Object: object.IDOf(o), Problem: err.Error()})
 		return
 	}
 	m.text = text
 	for _, err := range m.checkAddresses(m.text[start:]) {
-		f.errs = append(f.errs, fmt.Errorf("%s: %w", self, err))
+		f.errs = append(f.errs, object.Finding{Object: object.IDOf(o), Problem: err.Error()})
 	}
-}
-
-func isNil(o Object) bool {
-	if o == nil {
-		return true
-	}
-	v := reflect.ValueOf(o)
-	return v.Kind() == reflect.Pointer && v.IsNil()
-}
-
-// split takes joined errors apart, so that each gets its own line and place.
-func split(err error) []error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		var all []error
-		for _, e := range joined.Unwrap() {
-			all = append(all, split(e)...)
-		}
-		return all
-	}
-	return []error{err}
 }

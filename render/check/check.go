@@ -1,0 +1,104 @@
+// Package check holds Kubernetes objects against each other: references to
+// what is not there, names that stand twice, pods that their own workload
+// does not select.
+//
+// A [Rule] is a value. It looks at objects by group and kind and not by Go
+// type, so it holds for what a component makes, for what is typed out in full
+// and for what was read from YAML alike. [Rules] are all there are.
+package check
+
+import (
+	"cmp"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
+)
+
+// Rule finds one kind of mistake.
+type Rule struct {
+	// ID is the stable name of the rule, such as service-port.
+	ID string
+	// Severity of what the rule finds.
+	Severity object.Severity
+	// Doc says what the rule prevents, in a sentence or two.
+	Doc string
+	// Source names what the rule follows: the title of a document, or a file
+	// of the program whose behaviour it is.
+	Source string
+	// Run looks at the objects and reports what is wrong. It must change
+	// nothing, since rules run at the same time.
+	Run func(*Pass)
+}
+
+// Rules are all rules, in the order of their documentation.
+func Rules() []Rule {
+	return slices.Concat(nameRules(), referenceRules(), workloadRules(), secretRules(), ingressRules(), traefikRules(), certManagerRules())
+}
+
+// Pass is one rule at work on a set of objects.
+type Pass struct {
+	*Set
+	rule     Rule
+	findings object.Findings
+	order    []int // of the object of each finding
+}
+
+// Report reports a mistake in a field of an object. The field is empty where
+// the whole object is meant, and the remedy where the problem says it.
+func (p *Pass) Report(o *Object, field, problem, remedy string) {
+	p.order = append(p.order, o.index)
+	p.findings = append(p.findings, object.Finding{
+		Rule: p.rule.ID, Severity: p.rule.Severity,
+		Layer: o.Layer, File: o.File, Line: o.Line, Object: o.ID,
+		Field: field, Problem: problem, Remedy: remedy,
+	})
+}
+
+// Run puts a set of objects to the rules. The findings stand in the order of
+// the objects, and those of one object in the order of the rules. A rule that
+// panics is a finding of its own.
+func Run(set *Set, rules []Rule) object.Findings {
+	passes := make([]Pass, len(rules))
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(rules)) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(rules); i = int(next.Add(1)) - 1 {
+				passes[i] = Pass{Set: set, rule: rules[i]}
+				passes[i].run()
+			}
+		})
+	}
+	wg.Wait()
+
+	type placed struct {
+		order   int
+		finding object.Finding
+	}
+	var all []placed
+	for i := range passes {
+		for k, f := range passes[i].findings {
+			all = append(all, placed{passes[i].order[k], f})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b placed) int { return cmp.Compare(a.order, b.order) })
+	findings := make(object.Findings, len(all))
+	for i := range all {
+		findings[i] = all[i].finding
+	}
+	return findings
+}
+
+func (p *Pass) run() {
+	defer func() {
+		if r := recover(); r != nil {
+			p.order = append(p.order, 0)
+			p.findings = append(p.findings, object.Finding{Rule: p.rule.ID, Problem: fmt.Sprintf("the rule %s panics: %v", p.rule.ID, r)})
+		}
+	}()
+	p.rule.Run(p)
+}

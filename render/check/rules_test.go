@@ -1,0 +1,129 @@
+package check_test
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/check"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/manifest"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
+)
+
+var update = flag.Bool("update", false, "write what the rules find into their test files")
+
+// TestRules puts the manifests of testdata/rules/ID.txtar to all rules. Of a
+// file NAME.yaml whose findings stand in NAME.txt, the rule ID must find at
+// least one, and no other rule may find what is not there; every other
+// manifest is healthy. What stands in elsewhere.yaml exists elsewhere.
+func TestRules(t *testing.T) {
+	for _, rule := range check.Rules() {
+		t.Run(rule.ID, func(t *testing.T) {
+			path := filepath.Join("testdata", "rules", rule.ID+".txtar")
+			archive, err := txtar.ParseFile(path)
+			if err != nil {
+				t.Fatalf("a rule has a planted fault and a healthy neighbour: %v", err)
+			}
+			files := make(map[string][]byte)
+			for _, f := range archive.Files {
+				files[f.Name] = f.Data
+			}
+			var elsewhere []*check.Elsewhere
+			for _, o := range read(t, "elsewhere.yaml", files["elsewhere.yaml"]) {
+				elsewhere = append(elsewhere, &check.Elsewhere{ID: object.IDOf(o.Object)})
+			}
+			faults, healthy := 0, 0
+			for i, f := range archive.Files {
+				name, ok := strings.CutSuffix(f.Name, ".yaml")
+				if !ok || name == "elsewhere" {
+					continue
+				}
+				findings := check.Run(check.NewSet(read(t, f.Name, f.Data), elsewhere), check.Rules())
+				var got strings.Builder
+				for _, finding := range findings {
+					got.WriteString(finding.Severity.String() + " " + finding.Rule + ": " + finding.Error() + "\n")
+				}
+				want, planted := files[name+".txt"]
+				if !planted {
+					healthy++
+					if got.Len() > 0 {
+						t.Errorf("%s is healthy, and is refused:\n%s", f.Name, &got)
+					}
+					continue
+				}
+				faults++
+				if !slices.ContainsFunc(findings, func(f object.Finding) bool { return f.Rule == rule.ID }) {
+					t.Errorf("%s: the fault is not found", f.Name)
+				}
+				if *update {
+					archive.Files[i+1].Data = []byte(got.String())
+				} else if d := cmp.Diff(string(want), got.String()); d != "" {
+					t.Errorf("%s (-want +got)\n%s", f.Name, d)
+				}
+			}
+			if faults == 0 || healthy == 0 {
+				t.Errorf("%s has %d planted faults and %d healthy neighbours: give it one of each", path, faults, healthy)
+			}
+			if *update {
+				if err := os.WriteFile(path, txtar.Format(archive), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// read returns the objects of a test file.
+func read(t *testing.T, name string, text []byte) []*check.Object {
+	t.Helper()
+	documents, err := manifest.Read(bytes.NewReader(text))
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	var objects []*check.Object
+	for _, d := range documents {
+		objects = append(objects, &check.Object{Object: d.Object, File: name, Line: d.Line})
+	}
+	return objects
+}
+
+// TestEveryRuleIsDescribed: a rule has a name, a document and a source, each
+// its own.
+func TestEveryRuleIsDescribed(t *testing.T) {
+	seen := make(map[string]bool)
+	for _, r := range check.Rules() {
+		if r.ID == "" || r.Doc == "" || r.Source == "" || r.Run == nil {
+			t.Errorf("rule %q lacks its name, its document, its source or what it does", r.ID)
+		}
+		if seen[r.ID] {
+			t.Errorf("two rules are named %s", r.ID)
+		}
+		seen[r.ID] = true
+	}
+	files, err := filepath.Glob("testdata/rules/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if id := strings.TrimSuffix(filepath.Base(f), ".txtar"); !seen[id] {
+			t.Errorf("%s: there is no rule %s", f, id)
+		}
+	}
+}
+
+// TestPanic: a rule that panics is a finding, and the others go on.
+func TestPanic(t *testing.T) {
+	rules := append([]check.Rule{{ID: "broken", Run: func(*check.Pass) { panic("out of luck") }}}, check.Rules()...)
+	objects := read(t, "f.yaml", []byte("apiVersion: v1\nkind: Secret\nmetadata: {name: a, namespace: ns}\nstringData: {a: b}\n"))
+	findings := check.Run(check.NewSet(objects, nil), rules)
+	if len(findings) != 2 || findings[0].Error() != "the rule broken panics: out of luck" || findings[1].Rule != "secret-value" {
+		t.Errorf("findings: %v", findings)
+	}
+}

@@ -1,0 +1,150 @@
+package check
+
+import (
+	"reflect"
+	"slices"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
+)
+
+// Set is the objects that are held against each other, and what is known of
+// others.
+type Set struct {
+	objects   []*Object
+	byID      map[object.ID]*Object
+	byKind    map[schema.GroupKind][]*Object
+	elsewhere map[object.ID]*Elsewhere
+	others    []*Elsewhere
+}
+
+// Object is an object under check.
+type Object struct {
+	// Object as it was made or read.
+	object.Object
+	// ID of the object.
+	ID object.ID
+	// Layer that the object belongs to. Empty outside a Tree.
+	Layer string
+	// File that holds the object, as a path with slashes. Empty if unknown.
+	File string
+	// Line of the file where the object begins, from 1. Zero if unknown.
+	Line int
+	// Read reports whether a key of the ConfigMap is read by something that is
+	// not under check. If nil, none is.
+	Read func(key string) bool
+
+	index int
+	once  sync.Once
+	typed object.Object // of an unstructured object, in its Go type
+	err   error
+}
+
+// Elsewhere is an object that exists and is not among those under check:
+// another layer makes it, an operator does, or people fill it in.
+type Elsewhere struct {
+	// ID of the object.
+	ID object.ID
+	// Keys of a ConfigMap or Secret. If nil, any key may be in it.
+	Keys []string
+	// Ports of a Service, by number and name. If nil, it may have any.
+	Ports []corev1.ServicePort
+	// Contract reports that people fill the Secret in by its contract.
+	Contract bool
+	// Read reports whether a key is read by something that is not under check.
+	// If nil, none is.
+	Read func(key string) bool
+}
+
+// NewSet makes a set of objects, in the order in which they are applied to an
+// empty cluster.
+func NewSet(objects []*Object, elsewhere []*Elsewhere) *Set {
+	s := &Set{
+		objects:   objects,
+		byID:      make(map[object.ID]*Object, len(objects)),
+		byKind:    make(map[schema.GroupKind][]*Object),
+		elsewhere: make(map[object.ID]*Elsewhere, len(elsewhere)),
+		others:    elsewhere,
+	}
+	for i, o := range objects {
+		o.index = i
+		o.ID = object.IDOf(o.Object)
+		if s.byID[o.ID] == nil {
+			s.byID[o.ID] = o
+		}
+		kind := schema.GroupKind{Group: o.ID.Group, Kind: o.ID.Kind}
+		s.byKind[kind] = append(s.byKind[kind], o)
+	}
+	for _, e := range elsewhere {
+		if s.elsewhere[e.ID] == nil {
+			s.elsewhere[e.ID] = e
+		}
+	}
+	return s
+}
+
+// Objects returns all objects, in the order in which they are applied.
+func (s *Set) Objects() []*Object { return s.objects }
+
+// Kind returns the objects of a kind, in the same order. The group is empty
+// for the core group.
+func (s *Set) Kind(group, kind string) []*Object {
+	return s.byKind[schema.GroupKind{Group: group, Kind: kind}]
+}
+
+// Get returns the object of that identity, or nil. Where there are several,
+// it is the first.
+func (s *Set) Get(id object.ID) *Object { return s.byID[id] }
+
+// Elsewhere returns what is known of an object that is not under check, or
+// nil.
+func (s *Set) Elsewhere(id object.ID) *Elsewhere { return s.elsewhere[id] }
+
+// As returns an object as the Go type of its kind: itself where it has that
+// type, and converted where it is unstructured. It is nil where the object is
+// neither, or does not fit into the type.
+func As[T object.Object](o *Object) T {
+	var none T
+	if typed, ok := o.Object.(T); ok {
+		return typed
+	}
+	o.once.Do(func() { o.typed, o.err = convert(o.Object, reflect.TypeFor[T]()) })
+	typed, ok := o.typed.(T)
+	if !ok {
+		return none
+	}
+	return typed
+}
+
+// convert returns an object in another Go type, by way of its JSON form. What
+// the type does not know is left out.
+func convert(o object.Object, to reflect.Type) (object.Object, error) {
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
+	if err != nil {
+		return nil, err
+	}
+	typed, ok := reflect.New(to.Elem()).Interface().(object.Object)
+	if !ok {
+		return nil, nil
+	}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(fields, typed); err != nil {
+		return nil, err
+	}
+	return typed, nil
+}
+
+// sortedKeys returns the keys of maps, each once.
+func sortedKeys[V any](maps ...map[string]V) []string {
+	var keys []string
+	for _, m := range maps {
+		for k := range m {
+			keys = append(keys, k)
+		}
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
