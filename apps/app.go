@@ -21,6 +21,9 @@ type App struct {
 	// Config is the ConfigMap that Web reads. If nil, it reads none.
 	Config *components.ConfigMap
 	Secret components.Secret
+	// Internet lets the app reach every public address over HTTPS. To what it
+	// is given, it has its way without that: see connect.
+	Internet bool
 	// Code is what the app's own code must do for all this to hold.
 	Code []string
 }
@@ -95,18 +98,6 @@ func sessionVariables(login *components.OIDCClient, assumed map[string]string) m
 		}
 	}
 	return all
-}
-
-// nuxtNetwork is who talks to a Nuxt app, and to whom it talks.
-func (e Environment) nuxtNetwork(api components.WebApp) *components.Network {
-	network := &components.Network{
-		From: []components.Peer{proxy()},
-		To:   []components.Peer{api.Peer(), proxy(), internet()},
-	}
-	if e.SharedSessions {
-		network.To = append(network.To, redisStore().Peer())
-	}
-	return network
 }
 
 // sessionCode is what the code of an app with sign-in must do. The keys are

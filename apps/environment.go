@@ -24,6 +24,9 @@ type Environment struct {
 	SharedSessions bool
 	// Development allows what production must not have.
 	Development bool
+	// Runner says that this environment has the runner of Gitea. One has it, and
+	// no other: each runner takes any job, and its pipeline is for one cluster.
+	Runner bool
 	// SessionReplicas of portal and operator.
 	SessionReplicas int32
 
@@ -52,6 +55,7 @@ func Environments() []Environment {
 			Hosts:           hosts(),
 			Issuer:          "letsencrypt-prod",
 			SharedSessions:  true,
+			Runner:          true,
 			SessionReplicas: 2,
 		},
 		{

@@ -4,7 +4,13 @@ import (
 	"fmt"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/gitea"
 )
+
+// kubernetesRelease is the Kubernetes release by whose rules the pods are made, the
+// oldest that the manifests are for. Assumed: the cluster's own is not known
+// here (kubectl version); a newer one takes the same pods.
+const kubernetesRelease = "v1.34"
 
 // Namespaces of this layer and of its neighbours.
 const (
@@ -24,26 +30,27 @@ const (
 // neighbour is a Service of another layer, known by its cluster DNS only.
 type neighbour struct {
 	name, namespace string
-	port            int32
+	port            int32 // of the Service
+	pods            int32 // of its pods, which is what policies see
 }
 
-func mongoDB() neighbour         { return neighbour{"mongo", dataNamespace, 27017} }
-func redisStore() neighbour      { return neighbour{"redis", dataNamespace, 6379} }
-func authentikServer() neighbour { return neighbour{"authentik-server", authNamespace, 80} }
-func ocisServer() neighbour      { return neighbour{"ocis", ocisNamespace, 9200} }
+func mongoDB() neighbour         { return neighbour{"mongo", dataNamespace, 27017, 27017} }
+func redisStore() neighbour      { return neighbour{"redis", dataNamespace, 6379, 6379} }
+func authentikServer() neighbour { return neighbour{"authentik-server", authNamespace, 80, 9000} }
+func ocisServer() neighbour      { return neighbour{"ocis", ocisNamespace, 9200, 9200} }
+
+func neighbours() []neighbour {
+	return []neighbour{mongoDB(), redisStore(), authentikServer(), ocisServer()}
+}
 
 // Address is host:port.
 func (n neighbour) Address() string {
 	return fmt.Sprintf("%s.%s.svc.cluster.local:%d", n.name, n.namespace, n.port)
 }
 
-// Peer is the neighbour's pods, which listen on the Service's port unless
-// other ports are given.
-func (n neighbour) Peer(ports ...int32) components.Peer {
-	if len(ports) == 0 {
-		ports = []int32{n.port}
-	}
-	return components.Peer{Namespace: n.namespace, Ports: ports}
+// Peer is the neighbour's pods.
+func (n neighbour) Peer() components.Peer {
+	return components.Peer{Namespace: n.namespace, Ports: []int32{n.pods}}
 }
 
 // stalwart is the mail server on the host: not a Service, an address. k3s
@@ -64,8 +71,70 @@ func proxy() components.Peer {
 	}
 }
 
-// internet is every address, for HTTPS. Policies are applied after address
-// translation, so it does not reach the tier's own public addresses: see proxy.
-func internet() components.Peer {
-	return components.Peer{CIDR: "0.0.0.0/0", Ports: []int32{443}}
+// internet is every public IPv4 address. Policies are applied after address
+// translation, so it does not reach the tier's own public addresses (see
+// proxy), nor, by its exceptions, any pod, Service, node or neighbour at a
+// private address. There is none for IPv6: k3s gives pods IPv6 addresses only
+// where its networks are stated as dual-stack (k3s documentation, "Basic
+// Network Options"), and the addresses that this tier knows are IPv4.
+func internet(ports ...int32) components.Peer {
+	return components.Peer{
+		CIDR: "0.0.0.0/0",
+		Except: []string{
+			"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", // private (RFC 1918)
+			"100.64.0.0/10",  // shared with a provider (RFC 6598)
+			"127.0.0.0/8",    // the host itself (RFC 1122)
+			"169.254.0.0/16", // link-local (RFC 3927), where clouds have their metadata
+		},
+		Ports: ports,
+	}
+}
+
+// podNetwork is the addresses of all pods, as k3s has them unless it is told
+// otherwise (k3s documentation, "k3s server", cluster-cidr).
+const podNetwork = "10.42.0.0/16"
+
+// apiServer is the Kubernetes API after address translation: the node, at the
+// port of k3s. Assumed: which address the node has is not known here, so this
+// is every address that is not a pod's. It becomes the address that
+// kubectl get endpointslices -n default -l kubernetes.io/service-name=kubernetes
+// shows, as a /32.
+func apiServer() components.Peer {
+	return components.Peer{CIDR: "0.0.0.0/0", Except: []string{podNetwork}, Ports: []int32{6443}}
+}
+
+// deny closes a namespace but for DNS. What the policies of its pods allow
+// stays allowed: policies add up.
+func deny(namespace string) components.Network {
+	return components.Network{Name: "default-deny", Namespace: namespace}
+}
+
+// solver lets the proxy reach the pods with which cert-manager answers HTTP-01
+// challenges: they come and go beside the app whose certificate it is. Label
+// and port stand in cert-manager's source (SolverIdentificationLabelKey in
+// pkg/apis/acme/v1/types.go, acmeSolverListenPort in
+// pkg/issuer/acme/http/http.go).
+func solver() components.Network {
+	return components.Network{
+		Name:      "http01-solver",
+		Namespace: namespace,
+		Pods:      map[string]string{"acme.cert-manager.io/http01-solver": "true"},
+		From:      []components.Peer{proxy()},
+		Ports:     []int32{8089},
+	}
+}
+
+// runnerNetwork is the way of the runner and its jobs: the Kubernetes API,
+// since jobs deploy, and HTTP and HTTPS outside the cluster. The proxy stands
+// there until it is confirmed that Gitea is not behind it. No pod else, and
+// nobody reaches the runner.
+func runnerNetwork(runner gitea.Runner) components.Network {
+	viaProxy := proxy()
+	viaProxy.Ports = []int32{8000, 8443} // of its pods, for HTTP and HTTPS
+	return components.Network{
+		Name:      runner.Name,
+		Namespace: runner.Namespace,
+		Pods:      runner.Peer().Pods,
+		To:        []components.Peer{apiServer(), internet(80, 443), viaProxy},
+	}
 }

@@ -24,12 +24,13 @@ func operator(env Environment, login *components.OIDCClient, api components.WebA
 			Memory: true,
 			Env:    sessionVariables(login, nil),
 		},
-		Network: env.nuxtNetwork(api),
 	}
 	return App{
 		Web:     web,
 		Ingress: env.ingress(env.Hosts.Operator, web),
-		Secret:  login.Secret(),
+		// Assumed: it goes when someone confirms that the app calls nobody there.
+		Internet: true,
+		Secret:   login.Secret(),
 		Code: append(sessionCode("operatorUrl"),
 			"Authorise: Authentik lets every user of dezky sign in here unless its application is bound to a group, so the code must know who is staff."),
 	}

@@ -33,22 +33,14 @@ func platformAPI(env Environment, portal *components.OIDCClient) App {
 			Twice:  true,
 			Env:    map[string]string{"DEZKY_ENV": printenv("platform-api", "DEZKY_ENV")},
 		},
-		Network: &components.Network{
-			From: []components.Peer{proxy()}, // and who calls it: see newTier
-			To: []components.Peer{
-				mongoDB().Peer(),
-				authentikServer().Peer(9000, 9443),
-				ocisServer().Peer(),
-				{CIDR: stalwartHost + "/32", Ports: []int32{stalwartPort}},
-				proxy(), internet(),
-			},
-		},
 	}
 	return App{
 		Web:     web,
 		Ingress: env.ingress(env.Hosts.API, web),
 		Config:  &config,
 		Secret:  secret,
+		// Assumed: it goes when someone confirms that the app calls nobody there.
+		Internet: true,
 		Code: []string{
 			"On SIGTERM, finish the requests under way: Nest does so after `app.enableShutdownHooks()`.",
 			"Accept tokens of the issuer `AUTHENTIK_ISSUER` for the audience `AUTHENTIK_AUDIENCE`, with the keys at `AUTHENTIK_JWKS_URL`.",

@@ -29,12 +29,13 @@ func portal(env Environment, login *components.OIDCClient, api components.WebApp
 				"NUXT_PUBLIC_MAIL_URL": printenv("portal", "NUXT_PUBLIC_MAIL_URL"),
 			}),
 		},
-		Network: env.nuxtNetwork(api),
 	}
 	return App{
 		Web:     web,
 		Ingress: env.ingress(env.Hosts.Portal, web),
-		Secret:  login.Secret(),
-		Code:    sessionCode("portalUrl", "mailUrl"),
+		// Assumed: it goes when someone confirms that the app calls nobody there.
+		Internet: true,
+		Secret:   login.Secret(),
+		Code:     sessionCode("portalUrl", "mailUrl"),
 	}
 }

@@ -17,7 +17,7 @@ type tier struct {
 	env       Environment
 	apps      []App
 	blueprint authentik.Blueprint
-	runner    gitea.Runner
+	runner    *gitea.Runner // nil where the environment has none
 }
 
 func newTier(env Environment) tier {
@@ -28,30 +28,33 @@ func newTier(env Environment) tier {
 		booking(env, api.Web),
 		operator(env, operatorLogin, api.Web),
 	}
-	// Who calls platform-api may reach it, and everyone who signs users in is
-	// a client of Authentik: neither is said twice.
+	apps := append([]App{api}, callers...)
+	connect(apps, env.Domain)
+	// Everyone who signs users in is a client of Authentik.
 	var clients []components.OIDCClient
-	for _, a := range callers {
-		api.Web.Network.From = append(api.Web.Network.From, a.Web.Peer())
+	for _, a := range apps {
 		if a.Web.Login != nil {
 			clients = append(clients, *a.Web.Login)
 		}
 	}
-	return tier{
+	t := tier{
 		env:  env,
-		apps: append([]App{api}, callers...),
+		apps: apps,
 		blueprint: authentik.Blueprint{
 			Name:      "dezky-apps",
 			Namespace: authNamespace,
 			Version:   authentik.Version{2026, 8},
 			Clients:   clients,
 		},
-		runner: gitea.Runner{
+	}
+	if env.Runner {
+		t.runner = &gitea.Runner{
 			Name:      "gitea-runner",
 			Namespace: ciNamespace,
 			Instance:  "https://" + gitHost,
-		},
+		}
 	}
+	return t
 }
 
 // contracts are all Secrets that people fill in.
@@ -60,7 +63,11 @@ func (t tier) contracts() []components.Secret {
 	for _, a := range t.apps {
 		contracts = append(contracts, a.Secret)
 	}
-	return append(contracts, *pullSecret(), t.runner.Secret(), t.blueprint.Secret())
+	contracts = append(contracts, *pullSecret())
+	if t.runner != nil {
+		contracts = append(contracts, t.runner.Secret())
+	}
+	return append(contracts, t.blueprint.Secret())
 }
 
 // Repositories are those of the first-party images.
@@ -90,6 +97,9 @@ func (t tier) tree() render.Tree {
 	for _, a := range t.apps {
 		apps.Files = append(apps.Files, a.files()...)
 	}
+	// Last by name: where the tier runs already, its pods get what they are
+	// allowed before the rest is closed.
+	apps.Files = append(apps.Files, render.File{Name: "zz-default-deny", Components: []render.Component{solver(), deny(namespace)}})
 	deployer := components.Deployer{Name: "ci-deployer", Namespace: namespace}
 	for _, f := range apps.Files {
 		for _, c := range f.Components {
@@ -97,19 +107,25 @@ func (t tier) tree() render.Tree {
 		}
 	}
 
+	// First by name: kubectl takes files in that order, and everything else
+	// needs the namespaces.
+	namespaces := render.File{Name: "00-namespaces", Components: []render.Component{
+		components.Namespace{Name: namespace, PodSecurity: t.podSecurity(), PodSecurityVersion: kubernetesRelease},
+	}}
+	ci := render.Layer{Name: "ci", Files: []render.File{{Name: deployer.Name, Components: []render.Component{deployer}}}}
+	if t.runner != nil {
+		namespaces.Components = append(namespaces.Components,
+			components.Namespace{Name: ciNamespace, PodSecurity: "privileged", PodSecurityVersion: kubernetesRelease})
+		ci.Files = append(ci.Files, render.File{Name: t.runner.Name, Components: []render.Component{
+			runnerNetwork(*t.runner), deny(ciNamespace), *t.runner,
+		}})
+	}
+	ci.Files = append([]render.File{namespaces}, ci.Files...)
+
 	tree := render.Tree{
 		Name: "the dezky app tier, " + t.env.Name,
 		Layers: []render.Layer{
-			{Name: "ci", Files: []render.File{
-				// First by name: kubectl takes files in that order, and
-				// everything else needs the namespaces.
-				{Name: "00-namespaces", Components: []render.Component{
-					components.Namespace{Name: namespace, PodSecurity: t.podSecurity()},
-					components.Namespace{Name: ciNamespace, PodSecurity: "privileged"},
-				}},
-				{Name: deployer.Name, Components: []render.Component{deployer}},
-				{Name: t.runner.Name, Components: []render.Component{t.runner}},
-			}},
+			ci,
 			apps,
 			{Name: "auth", Files: []render.File{
 				{Name: "blueprint", Components: []render.Component{t.blueprint}},

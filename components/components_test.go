@@ -142,6 +142,10 @@ func TestRefused(t *testing.T) {
 			w.Network = &components.Network{From: []components.Peer{{}, {Namespace: "No Name"}}}
 		}),
 			[]string{"network.from[0]: Required value: say which pods", "network.from[1].namespace: Invalid value"}},
+		{"a policy that is not the app's", app(func(w *components.WebApp) {
+			w.Network = &components.Network{Name: "a", Namespace: "b", Pods: map[string]string{"a": "b"}, Ports: []int32{1}, Changes: []components.Change{nil}}
+		}), []string{"network.name: Forbidden: is the app's own: leave it empty", "network.namespace: Forbidden", "network.pods: Forbidden", "network.ports: Forbidden", "network.changes: Forbidden"}},
+		{"a negative /tmp", app(func(w *components.WebApp) { w.TmpSize = resource.MustParse("-1Gi") }), []string{`tmpSize: Invalid value: "-1Gi": must not be negative`}},
 		{"refresh without offline_access", signIn(func(c *components.OIDCClient) { c.Scopes = []string{"openid", "email"} }),
 			[]string{"login.scopes: Invalid value", "must contain offline_access, since the app refreshes by itself"}},
 		{"no openid", signIn(func(c *components.OIDCClient) { c.Scopes = []string{"offline_access", "offline_access", "a b"} }),
@@ -172,6 +176,15 @@ func TestRefused(t *testing.T) {
 		{"a pending key without reason", components.ConfigMap{Name: "c", Namespace: "shop", Data: map[string]string{"A": ""}, Pending: map[string]components.Pending{"A": {}, "b c": {Until: "x"}}},
 			[]string{"pending[A]: Duplicate value", "pending[A].until: Required value: say what the value waits for", "pending[b c]: Invalid value"}},
 		{"an unknown level", components.Namespace{Name: "shop", PodSecurity: "open"}, []string{`Namespace shop: podSecurity: Unsupported value: "open"`}},
+		{"a release with its patch", components.Namespace{Name: "shop", PodSecurityVersion: "v1.34.1"}, []string{`podSecurityVersion: Invalid value: "v1.34.1": must be a release of Kubernetes such as v1.34`}},
+		{"a release without its minor", components.Namespace{Name: "shop", PodSecurityVersion: "v1."}, []string{`podSecurityVersion: Invalid value: "v1."`}},
+		{"a release of another writing", components.Namespace{Name: "shop", PodSecurityVersion: "1.34"}, []string{`podSecurityVersion: Invalid value: "1.34"`}},
+		{"a network of nothing", components.Network{}, []string{"Network (no name): name: Required", "namespace: Required"}},
+		{"a network's ports for nobody", components.Network{Name: "n", Namespace: "shop", Ports: []int32{80, 0}}, []string{"Network shop/n: ports[1]: Invalid value: 0", "from: Required value: say who may reach the ports"}},
+		{"an exception of no addresses", components.Network{Name: "n", Namespace: "shop", To: []components.Peer{{Namespace: "x", Except: []string{"10.0.0.0/8"}}}},
+			[]string{"to[0].except[0]: Forbidden: only addresses have exceptions"}},
+		{"exceptions that are no part", components.Network{Name: "n", Namespace: "shop", To: []components.Peer{{CIDR: "10.0.0.0/8", Except: []string{"10.0.0.0/8", "11.0.0.0/16", "10.0.0.0/33", "fd00::/64", "10.1.0.0/16"}}}},
+			[]string{`to[0].except[0]: Invalid value: "10.0.0.0/8": must be a part of the cidr, 10.0.0.0/8`, `to[0].except[1]: Invalid value: "11.0.0.0/16": must be a part`, `to[0].except[2]: Invalid value`, `to[0].except[3]: Invalid value: "fd00::/64": must be a part`}},
 		{"a deployer for another namespace", components.Deployer{Name: "d", Namespace: "shop", Applies: []components.Component{components.Namespace{Name: "shop"}}},
 			[]string{`applies[0]: Invalid value: Namespace "shop" is not in namespace shop: the deployer cannot apply it`}},
 		{"a deployer of nothing", components.Deployer{Name: "d", Namespace: "shop"}, []string{"applies: Required value: give what it applies"}},

@@ -139,7 +139,8 @@ func ExampleWebApp() {
 	//         topologyKey: kubernetes.io/hostname
 	//         whenUnsatisfiable: ScheduleAnyway
 	//       volumes:
-	//       - emptyDir: {}
+	//       - emptyDir:
+	//           sizeLimit: 1Gi
 	//         name: tmp
 	// ---
 	// apiVersion: v1
@@ -251,7 +252,7 @@ func ExampleConfigMap() {
 }
 
 func ExampleNamespace() {
-	print(components.Namespace{Name: "shop"}, "Namespace")
+	print(components.Namespace{Name: "shop", PodSecurityVersion: "v1.34"}, "Namespace")
 	// Output:
 	// ---
 	// apiVersion: v1
@@ -261,9 +262,96 @@ func ExampleNamespace() {
 	//     app.kubernetes.io/managed-by: fleet
 	//     app.kubernetes.io/name: shop
 	//     pod-security.kubernetes.io/audit: restricted
+	//     pod-security.kubernetes.io/audit-version: v1.34
 	//     pod-security.kubernetes.io/enforce: restricted
+	//     pod-security.kubernetes.io/enforce-version: v1.34
 	//     pod-security.kubernetes.io/warn: restricted
+	//     pod-security.kubernetes.io/warn-version: v1.34
 	//   name: shop
+}
+
+// A policy that closes a namespace, and one that lets a proxy in.
+func ExampleNetwork() {
+	print(components.Network{Name: "default-deny", Namespace: "shop"}, "NetworkPolicy")
+	print(components.Network{
+		Name: "admin", Namespace: "shop", Pods: map[string]string{"app": "admin"},
+		From:  []components.Peer{{Namespace: "proxy"}},
+		Ports: []int32{9000},
+		To:    []components.Peer{{CIDR: "0.0.0.0/0", Except: []string{"10.0.0.0/8"}, Ports: []int32{443}}},
+	}, "NetworkPolicy")
+	// Output:
+	// ---
+	// apiVersion: networking.k8s.io/v1
+	// kind: NetworkPolicy
+	// metadata:
+	//   labels:
+	//     app.kubernetes.io/managed-by: fleet
+	//     app.kubernetes.io/name: default-deny
+	//   name: default-deny
+	//   namespace: shop
+	// spec:
+	//   egress:
+	//   - ports:
+	//     - port: 53
+	//       protocol: UDP
+	//     - port: 53
+	//       protocol: TCP
+	//     to:
+	//     - namespaceSelector:
+	//         matchLabels:
+	//           kubernetes.io/metadata.name: kube-system
+	//       podSelector:
+	//         matchLabels:
+	//           k8s-app: kube-dns
+	//   policyTypes:
+	//   - Ingress
+	//   - Egress
+	// ---
+	// apiVersion: networking.k8s.io/v1
+	// kind: NetworkPolicy
+	// metadata:
+	//   labels:
+	//     app.kubernetes.io/managed-by: fleet
+	//     app.kubernetes.io/name: admin
+	//   name: admin
+	//   namespace: shop
+	// spec:
+	//   egress:
+	//   - ports:
+	//     - port: 53
+	//       protocol: UDP
+	//     - port: 53
+	//       protocol: TCP
+	//     to:
+	//     - namespaceSelector:
+	//         matchLabels:
+	//           kubernetes.io/metadata.name: kube-system
+	//       podSelector:
+	//         matchLabels:
+	//           k8s-app: kube-dns
+	//   - ports:
+	//     - port: 443
+	//       protocol: TCP
+	//     to:
+	//     - ipBlock:
+	//         cidr: 0.0.0.0/0
+	//         except:
+	//         - 10.0.0.0/8
+	//   ingress:
+	//   - from:
+	//     - namespaceSelector:
+	//         matchLabels:
+	//           kubernetes.io/metadata.name: proxy
+	//       podSelector: {}
+	//     ports:
+	//     - port: 9000
+	//       protocol: TCP
+	//   podSelector:
+	//     matchLabels:
+	//       app: admin
+	//   policyTypes:
+	//   - Ingress
+	//   - Egress
 }
 
 func ExampleDeployer() {

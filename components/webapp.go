@@ -62,11 +62,14 @@ type WebApp struct {
 	// Drain is how long the app takes to finish its requests after SIGTERM.
 	// If zero, 30 seconds, the limit of Nitro.
 	Drain time.Duration
+	// TmpSize is how much the app may write to /tmp, which is on the node's
+	// disk: above it the kubelet evicts the pod. If zero, 1Gi.
+	TmpSize resource.Quantity
 	// RunAsUser is the numeric user. If zero, 1000, the user of Node's images.
 	// Not rendered while the user is assumed.
 	RunAsUser int64
-	// Network says who may reach the app and whom it may reach. If nil, there
-	// is no NetworkPolicy.
+	// Network says who may reach the app on its port, and whom it may reach;
+	// only From and To are given. If nil, there is no NetworkPolicy.
 	Network *Network
 	// Assumed says which of these values nobody has confirmed.
 	Assumed Assumed
@@ -115,27 +118,6 @@ type Autoscale struct {
 	Min, Max int32
 	// CPU is the use to aim at, in percent of the request. If zero, 80.
 	CPU int32
-}
-
-// Network is who talks to whom. DNS may always be asked.
-type Network struct {
-	// From are the peers that may reach the app on its port.
-	From []Peer
-	// To are the peers that the app may reach.
-	To []Peer
-}
-
-// Peer is the other side of a connection: pods, or addresses.
-type Peer struct {
-	// Namespace of the pods. If empty, that of the app.
-	Namespace string
-	// Pods by their labels. If empty, all pods of the namespace.
-	Pods map[string]string
-	// CIDR is addresses instead of pods.
-	CIDR string
-	// Ports of the peer that the app may reach, TCP. If empty, every port. A
-	// peer in From reaches the app's own port and no other.
-	Ports []int32
 }
 
 // portName of every app's port, for Service, Ingress and probes.
@@ -265,7 +247,8 @@ func (w WebApp) Objects() ([]Object, error) {
 		objects = append(objects, w.autoscaler())
 	}
 	if w.Network != nil {
-		objects = append(objects, w.networkPolicy())
+		n := Network{Name: w.Name, Namespace: w.Namespace, Pods: selector(w.Name), From: w.Network.From, Ports: []int32{w.Port}, To: w.Network.To}
+		objects = append(objects, n.policy())
 	}
 	errs = append(errs, Apply(objects, w.Changes)...)
 	// After the changes: no last word gets round these.
@@ -308,6 +291,9 @@ func (w WebApp) validate() field.ErrorList {
 	if w.Drain < 0 {
 		errs = append(errs, field.Invalid(field.NewPath("drain"), w.Drain.String(), "must not be negative"))
 	}
+	if w.TmpSize.Sign() < 0 {
+		errs = append(errs, field.Invalid(field.NewPath("tmpSize"), w.TmpSize.String(), "must not be negative"))
+	}
 	if w.RunAsUser < 0 {
 		errs = append(errs, field.Invalid(field.NewPath("runAsUser"), w.RunAsUser, "must not be negative"))
 	}
@@ -336,9 +322,20 @@ func (w WebApp) validate() field.ErrorList {
 	if w.PullSecret != nil && w.PullSecret.Namespace != w.Namespace {
 		errs = append(errs, field.Invalid(field.NewPath("pullSecret", "namespace"), w.PullSecret.Namespace, "must be the app's, "+w.Namespace))
 	}
-	if w.Network != nil {
-		errs = append(errs, validatePeers(field.NewPath("network", "from"), w.Network.From)...)
-		errs = append(errs, validatePeers(field.NewPath("network", "to"), w.Network.To)...)
+	if n := w.Network; n != nil {
+		path := field.NewPath("network")
+		for _, own := range []struct {
+			field string
+			given bool
+		}{
+			{"name", n.Name != ""}, {"namespace", n.Namespace != ""}, {"pods", len(n.Pods) > 0}, {"ports", len(n.Ports) > 0}, {"changes", len(n.Changes) > 0},
+		} {
+			if own.given {
+				errs = append(errs, field.Forbidden(path.Child(own.field), "is the app's own: leave it empty"))
+			}
+		}
+		errs = append(errs, validatePeers(path.Child("from"), n.From)...)
+		errs = append(errs, validatePeers(path.Child("to"), n.To)...)
 	}
 	return append(errs, w.validateEnv()...)
 }
@@ -396,28 +393,6 @@ func (w WebApp) validateEnv() field.ErrorList {
 			errs = append(errs, field.Required(path, "say the command or the place that confirms the variable"))
 		case from[name] == "" || from[name] == "config" || secret:
 			errs = append(errs, field.Invalid(path, name, "is no variable whose value stands in the manifest: take it out"))
-		}
-	}
-	return errs
-}
-
-func validatePeers(path *field.Path, peers []Peer) field.ErrorList {
-	var errs field.ErrorList
-	for i, p := range peers {
-		if p.CIDR != "" {
-			errs = append(errs, validation.IsValidCIDR(path.Index(i).Child("cidr"), p.CIDR)...)
-			if p.Namespace != "" || len(p.Pods) > 0 {
-				errs = append(errs, field.Forbidden(path.Index(i).Child("cidr"), "a peer is either pods or addresses: use two peers"))
-			}
-		}
-		if p.Namespace == "" && len(p.Pods) == 0 && p.CIDR == "" {
-			errs = append(errs, field.Required(path.Index(i), "say which pods, which namespace, or which addresses"))
-		}
-		if p.Namespace != "" {
-			errs = checkNamespace(errs, path.Index(i).Child("namespace"), p.Namespace)
-		}
-		for j, port := range p.Ports {
-			errs = checkPort(errs, path.Index(i).Child("ports").Index(j), port)
 		}
 	}
 	return errs
@@ -514,9 +489,12 @@ func (w WebApp) deployment() Object {
 }
 
 func (w WebApp) podSpec() corev1.PodSpec {
-	user, drain := w.user(), w.Drain
+	user, drain, tmp := w.user(), w.Drain, w.TmpSize.DeepCopy()
 	if drain == 0 {
 		drain = 30 * time.Second
+	}
+	if tmp.IsZero() {
+		tmp = *resource.NewQuantity(1<<30, resource.BinarySI)
 	}
 	spec := corev1.PodSpec{
 		ServiceAccountName:           w.Name,
@@ -556,7 +534,7 @@ func (w WebApp) podSpec() corev1.PodSpec {
 			},
 			VolumeMounts: []corev1.VolumeMount{{Name: "tmp", MountPath: "/tmp"}},
 		}},
-		Volumes: []corev1.Volume{{Name: "tmp", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}},
+		Volumes: []corev1.Volume{{Name: "tmp", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: &tmp}}}},
 	}
 	if w.Assumed.Probes {
 		c := &spec.Containers[0]

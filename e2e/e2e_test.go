@@ -243,26 +243,24 @@ func TestApply(t *testing.T) {
 			}
 
 			// The pods pass the Pod Security of their namespaces.
-			for _, namespace := range []string{"dezky-apps", "dezky-ci"} {
-				var list appsv1.DeploymentList
-				if err := json.Unmarshal([]byte(c.kubectl("get", "deployments", "-n", namespace, "-o", "json")), &list); err != nil {
+			var list appsv1.DeploymentList
+			if err := json.Unmarshal([]byte(c.kubectl("get", "deployments", "-A", "-o", "json")), &list); err != nil {
+				t.Fatal(err)
+			}
+			if len(list.Items) == 0 {
+				t.Error("no Deployment")
+			}
+			for _, d := range list.Items {
+				pod, err := json.Marshal(corev1.Pod{
+					TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
+					ObjectMeta: metav1.ObjectMeta{Namespace: d.Namespace, Name: d.Name},
+					Spec:       d.Spec.Template.Spec,
+				})
+				if err != nil {
 					t.Fatal(err)
 				}
-				if len(list.Items) == 0 {
-					t.Errorf("%s: no Deployment", namespace)
-				}
-				for _, d := range list.Items {
-					pod, err := json.Marshal(corev1.Pod{
-						TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
-						ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: d.Name},
-						Spec:       d.Spec.Template.Spec,
-					})
-					if err != nil {
-						t.Fatal(err)
-					}
-					if out, err := c.try(pod, "create", "--dry-run=server", "-f", "-"); err != nil || strings.Contains(out, "Warning") {
-						t.Errorf("the pod of %s/%s: %v\n%s", namespace, d.Name, err, out)
-					}
+				if out, err := c.try(pod, "create", "--dry-run=server", "-f", "-"); err != nil || strings.Contains(out, "Warning") {
+					t.Errorf("the pod of %s/%s: %v\n%s", d.Namespace, d.Name, err, out)
 				}
 			}
 

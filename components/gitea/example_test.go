@@ -47,6 +47,40 @@ func ExampleRunner() {
 	//         - ubuntu-latest:docker://docker.gitea.com/runner-images:ubuntu-latest
 	//     container:
 	//       docker_host: unix:///var/run/docker.sock
+	//   daemon.json: |
+	//     {
+	//       "builder": {
+	//         "gc": {
+	//           "defaultMaxUsedSpace": "10737418240",
+	//           "defaultMinFreeSpace": "21474836480",
+	//           "enabled": true
+	//         }
+	//       },
+	//       "default-network-opts": {
+	//         "bridge": {
+	//           "com.docker.network.driver.mtu": "1450"
+	//         }
+	//       },
+	//       "mtu": 1450
+	//     }
+	//   prune.sh: |
+	//     # The shell is process 1, which ignores signals that it does not trap.
+	//     trap 'exit 0' TERM
+	//     pruned=
+	//     while :; do
+	//       free=$(df -Pk /var/lib/docker | awk 'NR == 2 { print $4 }')
+	//       today=$(date +%F)
+	//       if [ -n "$free" ] && [ "$free" -lt 20971520 ]; then
+	//         echo "$free KiB free, less than 20971520: removing all that is unused"
+	//         docker system prune --all --force
+	//         docker volume prune --all --force
+	//       elif [ "$today" != "$pruned" ]; then
+	//         docker system prune --all --force --filter until=168h && pruned=$today
+	//         docker volume prune --force # anonymous ones
+	//       fi
+	//       sleep 600 &
+	//       wait $!
+	//     done
 	// kind: ConfigMap
 	// metadata:
 	//   labels:
@@ -105,7 +139,7 @@ func ExampleRunner() {
 	//   template:
 	//     metadata:
 	//       annotations:
-	//         checksum/config: 059f23e3fdc45454bdf07b7d6645c9dc
+	//         checksum/config: 5a3276383d904ff3de7f5a2ca5a06b56
 	//       labels:
 	//         app.kubernetes.io/managed-by: fleet
 	//         app.kubernetes.io/name: gitea-runner
@@ -126,7 +160,11 @@ func ExampleRunner() {
 	//               name: gitea-runner-registration
 	//         image: gitea/runner:1.0.6
 	//         name: runner
-	//         resources: {}
+	//         resources:
+	//           limits:
+	//             memory: 2Gi
+	//           requests:
+	//             memory: 128Mi
 	//         volumeMounts:
 	//         - mountPath: /var/run
 	//           name: run
@@ -140,9 +178,14 @@ func ExampleRunner() {
 	//       - args:
 	//         - dockerd
 	//         - --host=unix:///var/run/docker.sock
+	//         - --config-file=/etc/runner/daemon.json
 	//         image: docker:28-dind
 	//         name: docker
-	//         resources: {}
+	//         resources:
+	//           limits:
+	//             memory: 8Gi
+	//           requests:
+	//             memory: 128Mi
 	//         restartPolicy: Always
 	//         securityContext:
 	//           privileged: true
@@ -160,10 +203,37 @@ func ExampleRunner() {
 	//           name: run
 	//         - mountPath: /var/lib/docker
 	//           name: docker
+	//         - mountPath: /etc/runner
+	//           name: config
+	//           readOnly: true
+	//       - command:
+	//         - sh
+	//         - /etc/runner/prune.sh
+	//         env:
+	//         - name: DOCKER_HOST
+	//           value: unix:///var/run/docker.sock
+	//         image: docker:28-dind
+	//         name: prune
+	//         resources:
+	//           limits:
+	//             memory: 256Mi
+	//           requests:
+	//             memory: 128Mi
+	//         restartPolicy: Always
+	//         volumeMounts:
+	//         - mountPath: /var/run
+	//           name: run
+	//         - mountPath: /var/lib/docker
+	//           name: docker
+	//           readOnly: true
+	//         - mountPath: /etc/runner
+	//           name: config
+	//           readOnly: true
 	//       serviceAccountName: gitea-runner
 	//       terminationGracePeriodSeconds: 10800
 	//       volumes:
-	//       - emptyDir: {}
+	//       - emptyDir:
+	//           sizeLimit: 1Gi
 	//         name: run
 	//       - configMap:
 	//           name: gitea-runner

@@ -6,8 +6,13 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
+	"path"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,8 +26,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// Runner is a runner of Gitea Actions with a Docker of its own beside it:
-// ServiceAccount, ConfigMap, two PersistentVolumeClaims and Deployment (after
+// Runner is a runner of Gitea Actions with a Docker of its own beside it, and
+// what keeps Docker's directory small: ServiceAccount, ConfigMap, two PersistentVolumeClaims and Deployment (after
 // gitea/runner, examples/kubernetes/dind-docker.yaml).
 //
 // Its Docker is privileged and takes orders from every job, so whoever can run
@@ -50,10 +55,32 @@ type Runner struct {
 	Labels []string
 	// Capacity is the number of jobs at a time. If zero, 1.
 	Capacity int
-	// DataSize is the space for the registration. If zero, 1Gi.
+	// DataSize is the space that is asked for the registration. If zero, 1Gi.
 	DataSize resource.Quantity
-	// DockerSize is the space for the images of jobs and builds. If zero, 20Gi.
+	// DockerSize is the space that is asked for the images of jobs and builds;
+	// build caches may take half of it. If zero, 20Gi. Whether more can be
+	// written depends on the storage: local-path, which k3s has, enforces
+	// nothing, and its volumes are directories on the node's disk
+	// (rancher/local-path-provisioner, README). What keeps that disk from
+	// filling are MaxAge and MinFree.
 	DockerSize resource.Quantity
+	// MaxAge of what no job uses: once a day, stopped containers, networks and
+	// images that were made longer ago are removed, and build caches that were
+	// not used for so long. Whole hours. If zero, a week.
+	MaxAge time.Duration
+	// MinFree is how much of the disk below Docker's directory stays free: when
+	// there is less, all that no job uses is removed, named volumes too. If
+	// zero, 20Gi.
+	MinFree resource.Quantity
+	// MTU of Docker's networks, in bytes, at most that of the pod's network:
+	// packets that are larger get lost, and downloads hang. If zero, 1450, as
+	// flannel's VXLAN leaves it of 1500 (kubectl exec into a pod: ip link).
+	MTU int
+	// Memory of the runner, at most. If zero, 2Gi.
+	Memory resource.Quantity
+	// DockerMemory is the memory of Docker with all jobs that run in it, at
+	// most: above it, processes of jobs are killed. If zero, 8Gi.
+	DockerMemory resource.Quantity
 	// SecretName of the Secret with the registration token. If empty, the name
 	// with -registration.
 	SecretName string
@@ -72,12 +99,15 @@ const (
 	// is to cancel at once.
 	shutdown = grace - 5*time.Minute
 
-	dataDir    = "/data"
-	dockerDir  = "/var/lib/docker"
-	runDir     = "/var/run"
-	socket     = "unix://" + runDir + "/docker.sock"
-	configDir  = "/etc/runner"
-	configFile = "config.yaml"
+	dataDir   = "/data"
+	dockerDir = "/var/lib/docker"
+	runDir    = "/var/run"
+	socket    = "unix://" + runDir + "/docker.sock"
+
+	configDir    = "/etc/runner"
+	runnerConfig = configDir + "/config.yaml"
+	dockerConfig = configDir + "/daemon.json"
+	pruneScript  = configDir + "/prune.sh"
 )
 
 // Secret is the contract of the Secret with the registration token.
@@ -101,6 +131,11 @@ func (r Runner) Objects() ([]components.Object, error) {
 	if err != nil {
 		errs = append(errs, field.InternalError(field.NewPath("labels"), err))
 	}
+	docker, err := r.docker()
+	if err != nil {
+		errs = append(errs, field.InternalError(field.NewPath("mtu"), err))
+	}
+	files := map[string]string{path.Base(runnerConfig): config, path.Base(dockerConfig): docker, path.Base(pruneScript): r.prune()}
 	objects := []components.Object{
 		&corev1.ServiceAccount{
 			TypeMeta:                     metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"},
@@ -110,11 +145,11 @@ func (r Runner) Objects() ([]components.Object, error) {
 		&corev1.ConfigMap{
 			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
 			ObjectMeta: r.meta(""),
-			Data:       map[string]string{configFile: config},
+			Data:       files,
 		},
 		r.claim("data", r.DataSize),
 		r.claim("docker", r.DockerSize),
-		r.deployment(config),
+		r.deployment(files),
 	}
 	errs = append(errs, components.Apply(objects, r.Changes)...)
 	return objects, components.Mistakes("Runner", r.Namespace, r.Name, errs)
@@ -138,6 +173,21 @@ func (r Runner) withDefaults() Runner {
 	}
 	if r.DockerSize.IsZero() {
 		r.DockerSize = *resource.NewQuantity(20<<30, resource.BinarySI)
+	}
+	if r.MaxAge == 0 {
+		r.MaxAge = 7 * 24 * time.Hour
+	}
+	if r.MinFree.IsZero() {
+		r.MinFree = *resource.NewQuantity(20<<30, resource.BinarySI)
+	}
+	if r.MTU == 0 {
+		r.MTU = 1450
+	}
+	if r.Memory.IsZero() {
+		r.Memory = *resource.NewQuantity(2<<30, resource.BinarySI)
+	}
+	if r.DockerMemory.IsZero() {
+		r.DockerMemory = *resource.NewQuantity(8<<30, resource.BinarySI)
 	}
 	if r.SecretName == "" {
 		r.SecretName = r.Name + "-registration"
@@ -195,10 +245,20 @@ func (r Runner) validate() field.ErrorList {
 	for _, size := range []struct {
 		field string
 		value resource.Quantity
-	}{{"dataSize", r.DataSize}, {"dockerSize", r.DockerSize}} {
+	}{
+		{"dataSize", r.DataSize}, {"dockerSize", r.DockerSize}, {"minFree", r.MinFree}, {"memory", r.Memory}, {"dockerMemory", r.DockerMemory},
+	} {
 		if size.value.Sign() < 0 {
 			errs = append(errs, field.Invalid(field.NewPath(size.field), size.value.String(), "must not be negative"))
 		}
+	}
+	if r.MaxAge < 0 || r.MaxAge%time.Hour != 0 {
+		errs = append(errs, field.Invalid(field.NewPath("maxAge"), r.MaxAge.String(), "must be whole hours, and not negative"))
+	}
+	// Every host must take packets of 576 bytes (RFC 791); Ethernet's largest
+	// have 9216 or a little less.
+	if r.MTU != 0 && (r.MTU < 576 || r.MTU > 9216) {
+		errs = append(errs, field.Invalid(field.NewPath("mtu"), r.MTU, "must be from 576 to 9216, such as 1450"))
 	}
 	return errs
 }
@@ -234,32 +294,101 @@ func (r Runner) config() (string, error) {
 	return text.String(), err
 }
 
-func (r Runner) deployment(config string) components.Object {
-	// Only the name is selected on: a selector cannot change.
-	const labelName = "app.kubernetes.io/name"
-	sum := sha256.Sum256([]byte(config))
+// docker is the configuration of Docker (Docker documentation, "dockerd",
+// daemon configuration file, and "Build garbage collection").
+func (r Runner) docker() (string, error) {
+	type object map[string]any
+	text, err := json.MarshalIndent(object{
+		// For the default bridge, and for the networks that are made for jobs:
+		// the runner's own options for those have no MTU.
+		"mtu":                  r.MTU,
+		"default-network-opts": object{"bridge": object{"com.docker.network.driver.mtu": strconv.Itoa(r.MTU)}},
+		// The builder looks at these after each build.
+		"builder": object{"gc": object{
+			"enabled":             true,
+			"defaultMaxUsedSpace": strconv.FormatInt(r.DockerSize.Value()/2, 10),
+			"defaultMinFreeSpace": strconv.FormatInt(r.MinFree.Value(), 10),
+		}},
+	}, "", "  ")
+	return string(text) + "\n", err
+}
+
+// prune is the script that keeps Docker's directory small. Images have no
+// garbage collection of their own. Only what no container uses is removed: a
+// job that runs loses nothing but an image that it is about to start.
+func (r Runner) prune() string {
+	return fmt.Sprintf(`# The shell is process 1, which ignores signals that it does not trap.
+trap 'exit 0' TERM
+pruned=
+while :; do
+  free=$(df -Pk %[1]s | awk 'NR == 2 { print $4 }')
+  today=$(date +%%F)
+  if [ -n "$free" ] && [ "$free" -lt %[2]d ]; then
+    echo "$free KiB free, less than %[2]d: removing all that is unused"
+    docker system prune --all --force
+    docker volume prune --all --force
+  elif [ "$today" != "$pruned" ]; then
+    docker system prune --all --force --filter until=%[3]dh && pruned=$today
+    docker volume prune --force # anonymous ones
+  fi
+  sleep 600 &
+  wait $!
+done
+`, dockerDir, r.MinFree.Value()/1024, int64(r.MaxAge.Hours()))
+}
+
+// Peer is the runner's pod, for a [components.Network].
+func (r Runner) Peer() components.Peer {
+	return components.Peer{Namespace: r.Namespace, Pods: map[string]string{labelName: r.Name}}
+}
+
+// Only the name is selected on: a selector cannot change.
+const labelName = "app.kubernetes.io/name"
+
+// memory is a limit, and a request that leaves the node to the apps. CPU is
+// neither: jobs take what the apps leave.
+func memory(limit resource.Quantity) corev1.ResourceRequirements {
+	request := *resource.NewQuantity(128<<20, resource.BinarySI)
+	if limit.Cmp(request) < 0 {
+		request = limit
+	}
+	return corev1.ResourceRequirements{
+		Requests: corev1.ResourceList{corev1.ResourceMemory: request},
+		Limits:   corev1.ResourceList{corev1.ResourceMemory: limit},
+	}
+}
+
+func (r Runner) deployment(files map[string]string) components.Object {
+	sum := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		fmt.Fprintf(sum, "%s\x00%s\x00", name, files[name])
+	}
 	token := r.Secret().Key(KeyToken)
 	run := corev1.VolumeMount{Name: "run", MountPath: runDir}
+	docker := corev1.VolumeMount{Name: "docker", MountPath: dockerDir}
+	look := docker
+	look.ReadOnly = true
+	config := corev1.VolumeMount{Name: "config", MountPath: configDir, ReadOnly: true}
 	return &appsv1.Deployment{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"},
 		ObjectMeta: r.meta(""),
 		Spec: appsv1.DeploymentSpec{
 			// More would share one registration and one Docker directory.
 			Replicas: new(int32(1)),
-			Selector: &metav1.LabelSelector{MatchLabels: map[string]string{labelName: r.Name}},
+			Selector: &metav1.LabelSelector{MatchLabels: r.Peer().Pods},
 			Strategy: appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType},
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{
 					Labels: components.Labels(r.Name),
 					// The runner reads its config at its start only.
-					Annotations: map[string]string{"checksum/config": hex.EncodeToString(sum[:16])},
+					Annotations: map[string]string{"checksum/config": hex.EncodeToString(sum.Sum(nil)[:16])},
 				},
 				Spec: corev1.PodSpec{
 					ServiceAccountName:            r.Name,
 					AutomountServiceAccountToken:  new(false),
 					EnableServiceLinks:            new(false),
 					TerminationGracePeriodSeconds: new(int64(grace.Seconds())),
-					// A sidecar (restartPolicy Always): it is there before the
+					// Sidecars (restartPolicy Always): they are there before the
 					// runner, and until the runner has ended.
 					InitContainers: []corev1.Container{{
 						Name:  "docker",
@@ -267,7 +396,8 @@ func (r Runner) deployment(config string) components.Object {
 						// Spelled out, or the image's entry point would open a
 						// port of Docker on the pod's address as well
 						// (docker-library/docker, dockerd-entrypoint.sh).
-						Args:            []string{"dockerd", "--host=" + socket},
+						Args:            []string{"dockerd", "--host=" + socket, "--config-file=" + dockerConfig},
+						Resources:       memory(r.DockerMemory),
 						RestartPolicy:   new(corev1.ContainerRestartPolicyAlways),
 						SecurityContext: &corev1.SecurityContext{Privileged: new(true)},
 						// Not the socket alone: a restart leaves the old one behind.
@@ -277,13 +407,22 @@ func (r Runner) deployment(config string) components.Object {
 							TimeoutSeconds:   5,
 							FailureThreshold: 60,
 						},
-						VolumeMounts: []corev1.VolumeMount{run, {Name: "docker", MountPath: dockerDir}},
+						VolumeMounts: []corev1.VolumeMount{run, docker, config},
+					}, {
+						Name:          "prune",
+						Image:         r.DockerImage,
+						Command:       []string{"sh", pruneScript},
+						Env:           []corev1.EnvVar{{Name: "DOCKER_HOST", Value: socket}},
+						RestartPolicy: new(corev1.ContainerRestartPolicyAlways),
+						Resources:     memory(*resource.NewQuantity(256<<20, resource.BinarySI)),
+						VolumeMounts:  []corev1.VolumeMount{run, look, config},
 					}},
 					Containers: []corev1.Container{{
-						Name:  "runner",
-						Image: r.Image,
+						Name:      "runner",
+						Image:     r.Image,
+						Resources: memory(r.Memory),
 						Env: []corev1.EnvVar{
-							{Name: "CONFIG_FILE", Value: configDir + "/" + configFile},
+							{Name: "CONFIG_FILE", Value: runnerConfig},
 							{Name: "GITEA_INSTANCE_URL", Value: r.Instance},
 							{Name: "GITEA_RUNNER_NAME", Value: r.Name},
 							{Name: "GITEA_RUNNER_REGISTRATION_TOKEN", ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
@@ -294,11 +433,11 @@ func (r Runner) deployment(config string) components.Object {
 						VolumeMounts: []corev1.VolumeMount{
 							run,
 							{Name: "data", MountPath: dataDir},
-							{Name: "config", MountPath: configDir, ReadOnly: true},
+							config,
 						},
 					}},
 					Volumes: []corev1.Volume{
-						{Name: "run", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
+						{Name: "run", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: resource.NewQuantity(1<<30, resource.BinarySI)}}},
 						{Name: "config", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: r.Name}}}},
 						r.volume("data"),
 						r.volume("docker"),

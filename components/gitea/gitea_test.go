@@ -1,7 +1,13 @@
 package gitea
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +86,80 @@ func TestConfig(t *testing.T) {
 	}
 }
 
+// Every network that jobs can get has the MTU, and build caches have a limit.
+func TestDocker(t *testing.T) {
+	for _, test := range []struct {
+		runner Runner
+		want   string
+	}{
+		{runner(), `{"mtu": 1450, "default-network-opts": {"bridge": {"com.docker.network.driver.mtu": "1450"}},
+			"builder": {"gc": {"enabled": true, "defaultMaxUsedSpace": "10737418240", "defaultMinFreeSpace": "21474836480"}}}`},
+		{runner(func(r *Runner) {
+			r.MTU, r.DockerSize, r.MinFree = 1370, resource.MustParse("1k"), resource.MustParse("3k")
+		}), `{"mtu": 1370, "default-network-opts": {"bridge": {"com.docker.network.driver.mtu": "1370"}},
+			"builder": {"gc": {"enabled": true, "defaultMaxUsedSpace": "500", "defaultMinFreeSpace": "3000"}}}`},
+	} {
+		var got, want any
+		if err := json.Unmarshal([]byte(render(t, test.runner)["ConfigMap runner"].(*corev1.ConfigMap).Data["daemon.json"]), &got); err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal([]byte(test.want), &want); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+}
+
+// The script runs for two rounds among stand-ins: the second sleep ends it.
+func TestPrune(t *testing.T) {
+	shell, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip("there is no shell here")
+	}
+	r := runner(func(r *Runner) { r.MinFree, r.MaxAge = resource.MustParse("1Gi"), 48*time.Hour })
+	script := render(t, r)["ConfigMap runner"].(*corev1.ConfigMap).Data["prune.sh"]
+	const old, anonymous = "system prune --all --force --filter until=48h", "volume prune --force"
+	const all, volumes = "system prune --all --force", "volume prune --all --force"
+	for _, test := range []struct {
+		name, df, docker string
+		want             []string
+	}{
+		{"room", "echo head; echo /dev/sda1 99999999 5 1048576 1% /", "", []string{old, anonymous}}, // once a day
+		{"no room", "echo head; echo /dev/sda1 99999999 5 1048575 99% /", "", []string{all, volumes, all, volumes}},
+		{"room unknown", "exit 1", "", []string{old, anonymous}},
+		{"Docker away", "exit 1", "exit 1", []string{old, anonymous, old, anonymous}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir := t.TempDir()
+			for name, body := range map[string]string{
+				"df":     test.df,
+				"docker": `echo "$@" >> calls; ` + test.docker,
+				"sleep":  "echo >> sleeps; if [ $(wc -l < sleeps) -ge 2 ]; then kill -TERM $PPID; fi",
+			} {
+				if err := os.WriteFile(filepath.Join(dir, name), []byte("#!"+shell+"\n"+body+"\n"), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, shell, "-c", script)
+			cmd.Dir, cmd.Env = dir, []string{"PATH=" + dir + string(filepath.ListSeparator) + os.Getenv("PATH")}
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("does not end well when told to: %v\n%s", err, out)
+			}
+			calls, err := os.ReadFile(filepath.Join(dir, "calls"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, strings.Split(strings.TrimSpace(string(calls)), "\n")); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 // What the config says of the pod is so in the pod.
 func TestConfigAgreesWithPod(t *testing.T) {
 	_, spec := pod(t, runner())
@@ -98,8 +178,20 @@ func TestConfigAgreesWithPod(t *testing.T) {
 	if mounts(main)["/var/run"] != mounts(docker)["/var/run"] || volumes[mounts(main)["/var/run"]].EmptyDir == nil {
 		t.Error("runner and Docker do not share /var/run, where the socket is")
 	}
-	if docker.Args[0] != "dockerd" || docker.Args[1] != "--host="+configKeys["container.docker_host"] || len(docker.Args) != 2 {
+	if docker.Args[0] != "dockerd" || docker.Args[1] != "--host="+configKeys["container.docker_host"] || len(docker.Args) != 3 {
 		t.Errorf("Docker listens elsewhere: %v", docker.Args)
+	}
+	// Each container finds its file, and the one that prunes looks at Docker's
+	// own disk.
+	prune := spec.InitContainers[1]
+	files := render(t, runner())["ConfigMap runner"].(*corev1.ConfigMap).Data
+	for c, file := range map[*corev1.Container]string{&docker: strings.TrimPrefix(docker.Args[2], "--config-file="), &prune: prune.Command[1], &main: "/etc/runner/config.yaml"} {
+		if v := volumes[mounts(*c)[path.Dir(file)]].ConfigMap; v == nil || v.Name != "runner" || files[path.Base(file)] == "" {
+			t.Errorf("%s has no %s: %v", c.Name, file, mounts(*c))
+		}
+	}
+	if mounts(prune)["/var/lib/docker"] != mounts(docker)["/var/lib/docker"] || mounts(prune)["/var/run"] != mounts(docker)["/var/run"] {
+		t.Errorf("prune looks elsewhere: %v", mounts(prune))
 	}
 	for path, claim := range map[string]string{"/data": "runner-data", "/var/lib/docker": "runner-docker"} {
 		name := mounts(main)[path] + mounts(docker)[path]
@@ -129,6 +221,8 @@ func TestPod(t *testing.T) {
 	for what, ok := range map[string]bool{
 		"one replica":                    *d.Spec.Replicas == 1,
 		"Recreate":                       d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType,
+		"what prunes is a sidecar":       spec.InitContainers[1].RestartPolicy != nil && *spec.InitContainers[1].RestartPolicy == corev1.ContainerRestartPolicyAlways,
+		"what prunes is not privileged":  spec.InitContainers[1].SecurityContext == nil,
 		"Docker is a sidecar":            docker.RestartPolicy != nil && *docker.RestartPolicy == corev1.ContainerRestartPolicyAlways,
 		"Docker is privileged":           *docker.SecurityContext.Privileged,
 		"the runner is not":              spec.Containers[0].SecurityContext == nil,
@@ -158,16 +252,20 @@ func TestDefaults(t *testing.T) {
 	own := runner(func(r *Runner) {
 		r.Image, r.DockerImage = "runner:1", "docker:2"
 		r.DataSize, r.DockerSize = resource.MustParse("2Gi"), resource.MustParse("100Gi")
+		r.Memory, r.DockerMemory = resource.MustParse("64Mi"), resource.MustParse("16Gi")
 	})
 	for _, test := range []struct {
 		runner Runner
 		want   []string
 	}{
-		{runner(), []string{"gitea/runner:1.0.6", "docker:28-dind", "1Gi", "20Gi"}},
-		{own, []string{"runner:1", "docker:2", "2Gi", "100Gi"}},
+		{runner(), []string{"gitea/runner:1.0.6", "docker:28-dind", "1Gi", "20Gi", "128Mi", "2Gi", "128Mi", "8Gi"}},
+		{own, []string{"runner:1", "docker:2", "2Gi", "100Gi", "64Mi", "64Mi", "128Mi", "16Gi"}},
 	} {
 		_, spec := pod(t, test.runner)
 		got := []string{spec.Containers[0].Image, spec.InitContainers[0].Image, size(test.runner, "runner-data"), size(test.runner, "runner-docker")}
+		for _, c := range []corev1.Container{spec.Containers[0], spec.InitContainers[0]} {
+			got = append(got, c.Resources.Requests.Memory().String(), c.Resources.Limits.Memory().String())
+		}
 		if diff := cmp.Diff(test.want, got); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
@@ -184,8 +282,12 @@ func TestChecksum(t *testing.T) {
 	if len(first) != 32 || sum(runner(func(r *Runner) { r.Image = "runner:2" })) != first {
 		t.Errorf("checksum %q changes with the image", first)
 	}
-	if sum(runner(func(r *Runner) { r.Capacity = 2 })) == first {
-		t.Error("the checksum stays with another capacity")
+	for what, change := range map[string]func(*Runner){
+		"capacity": func(r *Runner) { r.Capacity = 2 }, "mtu": func(r *Runner) { r.MTU = 1400 }, "maxAge": func(r *Runner) { r.MaxAge = time.Hour },
+	} {
+		if sum(runner(change)) == first {
+			t.Errorf("the checksum stays with another %s", what)
+		}
 	}
 }
 
@@ -254,6 +356,11 @@ func TestRefusals(t *testing.T) {
 		{"capacity", func(r *Runner) { r.Capacity = -1 }, []string{"capacity: Invalid value: -1: must not be negative"}},
 		{"sizes", func(r *Runner) { r.DataSize, r.DockerSize = resource.MustParse("-1Gi"), resource.MustParse("-2Gi") },
 			[]string{`dataSize: Invalid value: "-1Gi"`, `dockerSize: Invalid value: "-2Gi"`}},
+		{"memory", func(r *Runner) {
+			r.MinFree, r.Memory, r.DockerMemory = resource.MustParse("-1"), resource.MustParse("-2"), resource.MustParse("-3")
+		}, []string{`minFree: Invalid value: "-1": must not be negative`, `memory: Invalid value: "-2"`, `dockerMemory: Invalid value: "-3"`}},
+		{"half an hour", func(r *Runner) { r.MaxAge = 90 * time.Minute }, []string{`maxAge: Invalid value: "1h30m0s": must be whole hours`}},
+		{"mtu", func(r *Runner) { r.MTU = 145 }, []string{"mtu: Invalid value: 145: must be from 576 to 9216"}},
 		{"a change of nothing", func(r *Runner) {
 			r.Changes = []components.Change{components.Edit(func(*appsv1.Deployment) {})}
 		}, []string{"changes[0]: Invalid value: the edit leaves every *v1.Deployment as it was"}},

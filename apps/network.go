@@ -1,0 +1,127 @@
+package apps
+
+import (
+	"maps"
+	"net"
+	"net/netip"
+	"net/url"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+)
+
+// connect gives every app its NetworkPolicy, made from what the app is given.
+// It may reach each address that stands in what it reads: in its variables, in
+// its ConfigMap, in the contract of its Secret. An app is reached by the
+// proxy, since it has an Ingress, and by the apps that are given its address.
+func connect(apps []App, domain string) {
+	for i := range apps {
+		apps[i].Web.Network = &components.Network{From: []components.Peer{proxy()}}
+	}
+	for _, a := range apps {
+		for _, address := range a.addresses() {
+			if address.host == a.Ingress.Host {
+				continue // its own
+			}
+			called := slices.IndexFunc(apps, func(b App) bool { return isService(address.host, b.Web.Name, b.Web.Namespace) })
+			if called >= 0 {
+				a.reaches(apps[called].Web.Peer())
+				from := &apps[called].Web.Network.From
+				*from = addPeer(*from, a.Web.Peer())
+				continue
+			}
+			a.reaches(address.peer(domain))
+		}
+		if a.Internet {
+			a.reaches(internet(443))
+		}
+	}
+}
+
+func (a App) reaches(p components.Peer) { a.Web.Network.To = addPeer(a.Web.Network.To, p) }
+
+func addPeer(peers []components.Peer, p components.Peer) []components.Peer {
+	if slices.ContainsFunc(peers, func(q components.Peer) bool { return reflect.DeepEqual(p, q) }) {
+		return peers
+	}
+	return append(peers, p)
+}
+
+// address is a host and a port that an app is given.
+type address struct {
+	host string
+	port int32
+}
+
+// addresses are all that the app is given, in order of where they stand.
+func (a App) addresses() []address {
+	values := maps.Clone(a.Web.Env)
+	if values == nil {
+		values = make(map[string]string)
+	}
+	if a.Web.Login != nil {
+		maps.Copy(values, a.Web.Login.Env())
+	}
+	if a.Config != nil {
+		maps.Copy(values, a.Config.Data)
+		for name, p := range a.Config.Pending {
+			values[name] = p.Value
+		}
+	}
+	for _, k := range a.Secret.Keys {
+		if u, ok := k.Format.(components.URI); ok {
+			values[k.Name] = u.Host
+		}
+	}
+	var all []address
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		for word := range strings.FieldsFuncSeq(values[name], func(r rune) bool { return r == ',' || unicode.IsSpace(r) }) {
+			if address, ok := parseAddress(word); ok {
+				all = append(all, address)
+			}
+		}
+	}
+	return all
+}
+
+// parseAddress reads a URL, or host:port.
+func parseAddress(word string) (address, bool) {
+	host, port, err := net.SplitHostPort(word)
+	if u, bad := url.Parse(word); bad == nil && u.Host != "" {
+		host, port, err = u.Hostname(), u.Port(), nil
+		if port == "" {
+			port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+		}
+	}
+	n, bad := strconv.ParseUint(port, 10, 16)
+	return address{strings.ToLower(host), int32(n)}, err == nil && bad == nil && strings.Contains(host, ".")
+}
+
+// peer is who answers at the address, as a policy sees it.
+func (a address) peer(domain string) components.Peer {
+	ip, err := netip.ParseAddr(a.host)
+	service, inCluster := strings.CutSuffix(a.host, ".svc.cluster.local")
+	neighbour := slices.IndexFunc(neighbours(), func(n neighbour) bool { return isService(a.host, n.name, n.namespace) })
+	switch {
+	case neighbour >= 0:
+		return neighbours()[neighbour].Peer()
+	case err == nil:
+		return components.Peer{CIDR: netip.PrefixFrom(ip, ip.BitLen()).String(), Ports: []int32{a.port}}
+	case inCluster:
+		_, namespace, _ := strings.Cut(service, ".")
+		return components.Peer{Namespace: namespace, Ports: []int32{a.port}}
+	case a.host == domain || strings.HasSuffix(a.host, "."+domain):
+		return proxy()
+	}
+	return internet(a.port)
+}
+
+// isService reports whether the host is a name of the Service in cluster DNS.
+func isService(host, name, namespace string) bool {
+	rest, ok := strings.CutPrefix(host, name+"."+namespace)
+	return ok && slices.Contains([]string{"", ".svc", ".svc.cluster.local"}, rest)
+}
