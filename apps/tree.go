@@ -45,6 +45,11 @@ func newTier(env Environment) tier {
 			Namespace: authNamespace,
 			Version:   authentik.Version{2026, 8},
 			Clients:   clients,
+			Assumed: authentik.Assumed{
+				Version: true,
+				Clients: true,
+				Subject: true,
+			},
 		},
 	}
 	if env.Runner {

@@ -62,7 +62,7 @@ func (t TLSIngress) Assumptions() []Assumption {
 	return []Assumption{{
 		What:    "TLSIngress " + t.Backend.Namespace + "/" + t.Backend.Name + ": the name of the Secret with its certificate",
 		Value:   t.secretName(),
-		Confirm: "`kubectl -n " + t.Backend.Namespace + " get ingress -o custom-columns=NAME:.metadata.name,HOST:.spec.rules[*].host,SECRET:.spec.tls[*].secretName`",
+		Confirm: "`kubectl -n " + t.Backend.Namespace + " get ingress -o 'custom-columns=NAME:.metadata.name,HOST:.spec.rules[*].host,SECRET:.spec.tls[*].secretName'`",
 		Until:   "it is rendered; where a running host has another name, its visitors see the default certificate of Traefik until the new one is there, about a minute: confirm it before the first apply to a tier that runs. The old Secret stays",
 		Buys:    "the certificate that the host has is kept",
 	}}

@@ -36,6 +36,8 @@ type Blueprint struct {
 	// SecretName of the Secret of the worker's environment. If empty, the name
 	// with -env.
 	SecretName string
+	// Assumed says what nobody has confirmed.
+	Assumed Assumed
 	// Changes are the last words on the ConfigMap.
 	Changes []components.Change
 }

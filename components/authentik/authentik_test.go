@@ -319,7 +319,6 @@ var knownAttributes = map[string]map[string]string{
 		"access_token_validity":  "schema 2025.12",
 		"refresh_token_validity": "schema 2025.12",
 		"signing_key":            "schema 2025.12",
-		"sub_mode":               "schema 2025.12",
 		"issuer_mode":            "schema 2025.12: global or per_provider",
 		"grant_types":            "Release 2026.5, OAuth2 configurable grant types",
 	},

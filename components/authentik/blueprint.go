@@ -51,7 +51,6 @@ type (
 		AccessTokenValidity  string        `yaml:"access_token_validity"`
 		RefreshTokenValidity string        `yaml:"refresh_token_validity"`
 		SigningKey           *yaml.Node    `yaml:"signing_key"`
-		SubMode              string        `yaml:"sub_mode"`
 		IssuerMode           string        `yaml:"issuer_mode"`
 	}
 	redirectURI struct {
@@ -103,7 +102,8 @@ func (b Blueprint) provider(c components.OIDCClient) provider {
 		// Without a key the tokens are signed with the client's secret (HS256),
 		// and there is nothing at the JWKS address to check them with.
 		SigningKey: find(modelKeyPair, "name", "authentik Self-signed Certificate"),
-		SubMode:    "hashed_user_id",
+		// No sub_mode: where a live provider has another than Authentik's
+		// default, setting it would change who every user is to the apps.
 		// The client's issuer address has its slug: it is true in this mode only.
 		IssuerMode: "per_provider",
 	}

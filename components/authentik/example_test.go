@@ -61,7 +61,6 @@ func ExampleBlueprint() {
 	//       access_token_validity: hours=1
 	//       refresh_token_validity: days=30
 	//       signing_key: !Find [authentik_crypto.certificatekeypair, [name, authentik Self-signed Certificate]]
-	//       sub_mode: hashed_user_id
 	//       issuer_mode: per_provider
 	//   - model: authentik_core.application
 	//     state: present
