@@ -72,6 +72,7 @@ func TestDirection(t *testing.T) {
 		{"./components/secrets", []string{module + "/apps", "github.com/traefik/"}},
 		{"./render/object", []string{module + "/components", module + "/apps", module + "/render$", "k8s.io/api/", "sigs.k8s.io/yaml"}},
 		{"./render/manifest", []string{module + "/components", module + "/apps", module + "/render$", "k8s.io/api/"}},
+		{"./render/domain", []string{module + "/components", module + "/apps", module + "/render$", module + "/render/object", "k8s.io/api/", "sigs.k8s.io/yaml"}},
 		{"./render/check", []string{module + "/components", module + "/apps", module + "/render$", "sigs.k8s.io/yaml", "k8s.io/client-go", "github.com/traefik/"}},
 		{"./render/diff", []string{module + "/components", module + "/apps", module + "/render$", "k8s.io/api/", "k8s.io/client-go"}},
 		{"./render", []string{module + "/components", module + "/apps", "sigs.k8s.io/yaml", "github.com/traefik/"}},

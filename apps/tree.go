@@ -140,7 +140,7 @@ func (t tier) tree() render.Tree {
 			{Name: "README.md"},
 			{Name: "secrets/secrets.example.yaml", Content: t.secrets().Template},
 		},
-		Domain:         t.env.Domain,
+		Domains:        []string{t.env.Domain},
 		ForeignDomains: t.env.foreignDomains(),
 	}
 	tree.Texts[0].Content = func() (string, error) { return t.readme(tree.Assumptions()) }
@@ -177,9 +177,7 @@ func (t tier) unpinned() []string {
 }
 
 func (t tier) secrets() secrets.Set {
-	// A domain above the own one would make every own value foreign.
-	foreign := slices.DeleteFunc(t.env.foreignDomains(), func(domain string) bool { return strings.HasSuffix(t.env.Domain, "."+domain) })
-	return secrets.Set{Secrets: t.contracts(), ForeignDomains: foreign}
+	return secrets.Set{Secrets: t.contracts(), Domains: []string{t.env.Domain}, ForeignDomains: t.env.foreignDomains()}
 }
 
 // Secrets are the contracts of an environment.

@@ -113,7 +113,7 @@ func tree(more ...render.Object) render.Tree {
 			}},
 		},
 		Secrets:        []render.Secret{secret{}},
-		Domain:         "example.com",
+		Domains:        []string{"example.com"},
 		ForeignDomains: []string{"example.local"},
 	}
 }
@@ -319,7 +319,7 @@ func TestGoodAddresses(t *testing.T) {
 	}
 	// An environment below the domain of another one.
 	below := tree(config("c", map[string]string{"A": "https://web.dev.example.com"}))
-	below.Domain, below.ForeignDomains = "dev.example.com", []string{"example.com"}
+	below.Domains, below.ForeignDomains = []string{"dev.example.com"}, []string{"example.com"}
 	below.Layers[1].Files = below.Layers[1].Files[1:]
 	below.Layers[1].Files[1].Components = append(below.Layers[1].Files[1].Components, list{})
 	if _, _, err := below.Files(); err != nil {
@@ -328,6 +328,68 @@ func TestGoodAddresses(t *testing.T) {
 	below.Layers[1].Files[0].Components = []render.Component{list{config("d", map[string]string{"A": "https://web.example.com"})}}
 	if _, _, err := below.Files(); err == nil {
 		t.Error("the other environment's host passes")
+	}
+}
+
+// TestForeignDomain: values are searched, and not how they are written.
+func TestForeignDomain(t *testing.T) {
+	for value, refused := range map[string]bool{
+		"server_name\texample.local;\n":                                  true,
+		"a\nx\tauth.example.local\n":                                     true,
+		"x\rauth.Example.Local\r\n":                                      true,
+		"x\u0085example.local":                                           true,
+		"\ufeffexample.local":                                            true, // every character is an escape
+		"\ufeffhttp://web.example.com":                                   true,
+		"\x00\ufffeexample.local \U0001f600":                             true,
+		"9 \u2028http://web.example.com":                                 true,
+		strings.Repeat("word ", 40) + "example.local":                    true, // a folded line
+		"\x07 " + strings.Repeat("word ", 40) + "http://web.example.com": true,
+		"\tnotexample.local.\tweb.example.com":                           false,
+		"\texample.localx\nexample\n.local":                              false,
+	} {
+		for at, object := range map[string]render.Object{
+			"value": config("c", map[string]string{"K": value}),
+			"args":  &corev1.Pod{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}, ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "p", Annotations: map[string]string{"gone\t": "x"}}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Args: []string{"\t", value, "\t"}}}}},
+			"key":   &corev1.Pod{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}, ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "p", Annotations: map[string]string{value: ""}}},
+		} {
+			_, _, err := tree(object).Files()
+			if (err != nil) != refused {
+				t.Errorf("%s %q: the error is %v, want one: %v", at, value, err, refused)
+			}
+			if err != nil && (strings.Count(err.Error(), "\n") != 0 || !strings.Contains(err.Error(), "apps/more.yaml: ")) {
+				t.Errorf("%s %q: the error is\n%v\nwant one line with its place", at, value, err)
+			}
+		}
+	}
+}
+
+// TestDomains: a word that is no domain is refused before it is looked for.
+func TestDomains(t *testing.T) {
+	for _, tc := range []struct {
+		own, foreign []string
+		want         string
+	}{
+		{nil, []string{"example.local", ""}, "tree: foreignDomains[1]: is empty"},
+		{[]string{"https://example.com"}, nil, `tree: domains[0]: "https://example.com" is no domain`},
+		{[]string{"example.com", "example.net"}, []string{"example.local"}, ""},
+		{nil, nil, ""},
+	} {
+		tr := tree()
+		tr.Domains, tr.ForeignDomains = tc.own, tc.foreign
+		_, _, err := tr.Files()
+		switch {
+		case tc.want == "" && err != nil:
+			t.Error(err)
+		case tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)):
+			t.Errorf("the error is %v, want in it %s", err, tc.want)
+		}
+	}
+	// Each own domain counts.
+	tr := tree(config("c", map[string]string{"A": "http://a.example.com", "B": "http://b.example.net"}))
+	tr.Domains = []string{"example.com", "example.net"}
+	_, _, err := tr.Files()
+	if err == nil || !strings.Contains(err.Error(), "a.example.com in plain HTTP") || !strings.Contains(err.Error(), "b.example.net in plain HTTP") {
+		t.Errorf("the error is %v", err)
 	}
 }
 

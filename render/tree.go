@@ -23,6 +23,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/check"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/domain"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/internal/encode"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
@@ -68,11 +69,14 @@ type Tree struct {
 	Texts []Text
 	// Secrets that people fill in.
 	Secrets []Secret
-	// Domain is the public domain of the environment, in lower case: plain
-	// http:// to it or to a host below it is refused. If empty, nothing is.
-	Domain string
+	// Domains are the public domains of the environment, in lower case: plain
+	// http:// to one or to a host below it is refused.
+	Domains []string
 	// ForeignDomains belong to other environments, in lower case: nothing
-	// that is rendered may hold one, or a host below it.
+	// that is rendered may hold one, or a host below it. A domain below
+	// another one comes first; see [domain.Domains]. The values of all
+	// strings are searched, but not what an object holds as base64, such as
+	// the binaryData of a ConfigMap.
 	ForeignDomains []string
 	// Notes are told with those of the components.
 	Notes []string
@@ -226,7 +230,7 @@ func (t Tree) render(out sink) (Report, error) {
 	var wg sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), len(jobs)) {
 		wg.Go(func() {
-			m := maker{tree: &t}
+			m := maker{tree: &t, domains: t.domains()}
 			for i := int(next.Add(1)) - 1; i < len(jobs); i = int(next.Add(1)) - 1 {
 				m.file(jobs[i], &found[i])
 				if err := out.put(i, m.text); err != nil {
@@ -253,6 +257,10 @@ func (t Tree) jobs() ([]job, error) {
 	var errs []error
 	if t.Name == "" || strings.ContainsAny(t.Name, "\n\r") {
 		errs = append(errs, errors.New("tree: name: give the tree a name of one line"))
+	}
+	domains := t.domains()
+	for _, err := range object.FindingsOf(domains.Validate()) {
+		errs = append(errs, fmt.Errorf("tree: %w", err))
 	}
 	checkName := func(what, name string) {
 		if msgs := validation.IsDNS1123Subdomain(name); len(msgs) > 0 {
@@ -306,8 +314,15 @@ type maker struct {
 	tree *Tree
 	// text of the file.
 	text []byte
-	// lower is some of it in lower case.
-	lower []byte
+	// domains of the tree, for the search for addresses.
+	domains domain.Domains
+	// escaped strings of the object at hand, and its text with their values.
+	escaped []encode.Escaped
+	values  []byte
+}
+
+func (t Tree) domains() domain.Domains {
+	return domain.Domains{Own: t.Domains, Foreign: t.ForeignDomains}
 }
 
 // file makes the text of one file, and keeps its objects for the checks across
@@ -364,13 +379,17 @@ func (m *maker) object(o Object, f *facts) {
 	if len(f.objects) > 1 {
 		m.text = append(m.text, "---\n"...)
 	}
-	text, err := encode.Append(m.text, o)
+	text, escaped, err := encode.AppendEscaped(m.text, o, m.escaped[:0])
 	if err != nil {
 		f.errs = append(f.errs, object.Finding{Object: object.IDOf(o), Problem: err.Error()})
 		return
 	}
-	m.text = text
-	for _, err := range m.checkAddresses(m.text[start:]) {
+	m.text, m.escaped = text, escaped
+	for i := range escaped {
+		escaped[i].Start -= start
+		escaped[i].End -= start
+	}
+	for _, err := range m.checkObject(m.text[start:], escaped) {
 		f.errs = append(f.errs, object.Finding{Object: object.IDOf(o), Problem: err.Error()})
 	}
 }

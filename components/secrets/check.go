@@ -346,30 +346,10 @@ func (c *checker) value(ref components.KeyRef, k components.SecretKey, value str
 			c.find(at, strings.ReplaceAll(err.Error(), "\n", "; "))
 		}
 	}
-	if slices.ContainsFunc(c.set.ForeignDomains, func(d string) bool { return namesDomain(trimmed, d) }) {
+	if c.set.isForeign(trimmed) {
 		c.find(at, "names a domain of another environment ("+strings.Join(c.set.ForeignDomains, " or ")+"): take the value of this one")
 	}
 	return true
-}
-
-// namesDomain says that the text has the domain, or a host below it.
-func namesDomain(text, domain string) bool {
-	text, domain = strings.ToLower(text), strings.ToLower(domain)
-	isLabel := func(c byte) bool { return c == '-' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' }
-	for domain != "" {
-		i := strings.Index(text, domain)
-		if i < 0 {
-			return false
-		}
-		before, after := text[:i], text[i+len(domain):]
-		starts := before == "" || !isLabel(before[len(before)-1])
-		ends := after == "" || !isLabel(after[0]) && !(after[0] == '.' && len(after) > 1 && isLabel(after[1]))
-		if starts && ends {
-			return true
-		}
-		text = after
-	}
-	return false
 }
 
 // equal checks the keys that repeat another. Where the first of them has no

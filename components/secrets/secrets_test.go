@@ -38,6 +38,11 @@ func TestValidate(t *testing.T) {
 			[]string{"Secret n/a: there are two contracts of this name"}},
 		{"no such key", secrets.Set{Secrets: []components.Secret{contract("n", "a", key("A", ref("B")))}},
 			[]string{"Secret n/a, key A: repeats n/a.B, which no contract has"}},
+		{"no domain", secrets.Set{ForeignDomains: []string{"", "https://example.com"}},
+			[]string{
+				"foreignDomains[0]: is empty: give a domain such as example.com, or leave it out",
+				`foreignDomains[1]: "https://example.com" is no domain such as example.com: a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')`,
+			}},
 		{"circle", secrets.Set{Secrets: []components.Secret{contract("n", "a", key("A", ref("B")), key("B", ref("A")))}},
 			[]string{
 				"Secret n/a, key A: repeats n/a.B, which repeats it in turn: one of them must be the first",
@@ -57,6 +62,18 @@ func TestValidate(t *testing.T) {
 			}
 			test.set.Check([]byte("kind: Secret\n")) // whatever the contracts, it ends
 		})
+	}
+}
+
+// An environment below the domain of another one has own hosts there.
+func TestCheckBelowForeign(t *testing.T) {
+	set := sample()
+	set.Domains = []string{"dev.example.test"}
+	for value, refused := range map[string]bool{"https://auth.dev.example.test": false, "dev.example.test": false, "auth.example.test": true, "dev.example.test and example.test": true} {
+		findings := set.Check(spoil(t, "MAIL_PASSWORD: marker-mail", `MAIL_PASSWORD: "`+value+`"`))
+		if (len(findings) > 0) != refused {
+			t.Errorf("%q: got %v, want a finding: %v", value, findings, refused)
+		}
 	}
 }
 

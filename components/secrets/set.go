@@ -14,21 +14,28 @@ import (
 	"strings"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/domain"
 )
 
 // Set is the Secrets of one environment.
 type Set struct {
 	// Secrets in the order in which they are written.
 	Secrets []components.Secret
+	// Domains are the public domains of this environment. They matter where
+	// one of them is below a foreign one.
+	Domains []string
 	// ForeignDomains are the domains of other environments. A value that
-	// names one, or a host below it, is refused. A domain that this
-	// environment's own hosts are below does not belong here.
+	// names one, or a host that belongs to it, is refused; see
+	// [domain.Domains].
 	ForeignDomains []string
 }
 
 // Validate reports every mistake in the contracts themselves.
 func (s Set) Validate() error {
 	var errs []error
+	if err := s.domains().Validate(); err != nil {
+		errs = append(errs, err)
+	}
 	keys := s.keys()
 	seen := make(map[string]bool)
 	for _, secret := range s.Secrets {
@@ -53,6 +60,15 @@ func (s Set) Validate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func (s Set) domains() *domain.Domains {
+	return &domain.Domains{Own: s.Domains, Foreign: s.ForeignDomains}
+}
+
+// isForeign reports whether the value names a host of another environment.
+func (s Set) isForeign(value string) bool {
+	return slices.ContainsFunc(s.domains().Find([]byte(value)), func(h domain.Hit) bool { return h.Foreign })
 }
 
 // generator is a Format that a program can fill.

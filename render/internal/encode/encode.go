@@ -13,7 +13,9 @@
 //
 // Everything else follows encoding/json: field names, embedding, omitempty,
 // omitzero, the string option, MarshalJSON and MarshalText. An object with
-// nothing but noise is written as {}.
+// nothing but noise is written as {}. A json tag that encoding/json reads
+// differently from Go 1.27 on is an error, so that the output does not depend on
+// the release of Go.
 //
 // sigs.k8s.io/yaml reads its own JSON back with a YAML parser, and a few
 // strings do not survive that, or do not survive reading the result. These are
@@ -54,12 +56,31 @@ import (
 //
 // Append only reads obj, and may be called from several goroutines at once.
 func Append(dst []byte, obj any) (out []byte, err error) {
+	out, _, err = AppendEscaped(dst, obj, nil)
+	return out, err
+}
+
+// Escaped is a string that is written in double quotes and does not stand
+// between them as it is: with escapes, or broken into lines. All other strings
+// stand as they are, but for line breaks in place of spaces and the doubled
+// quotes within single ones.
+type Escaped struct {
+	// Start and End of the scalar in the output, with its quotes.
+	Start, End int
+	// Value of the string.
+	Value string
+}
+
+// AppendEscaped is Append for those who look for something in the values of
+// the strings: it also appends the escaped ones to escaped, in the order of
+// the output, with their places in the returned slice.
+func AppendEscaped(dst []byte, obj any, escaped []Escaped) (out []byte, _ []Escaped, err error) {
 	v := reflect.ValueOf(obj)
 	if v.Kind() != reflect.Pointer || v.Type().Elem().Kind() != reflect.Struct {
-		return dst, fmt.Errorf("encode %T: not a pointer to a struct", obj)
+		return dst, escaped, fmt.Errorf("encode %T: not a pointer to a struct", obj)
 	}
 	if v.IsNil() {
-		return dst, fmt.Errorf("encode %T: nil pointer", obj)
+		return dst, escaped, fmt.Errorf("encode %T: nil pointer", obj)
 	}
 
 	// Whatever a foreign method does, such as an IsZero, a renderer does not die of
@@ -70,7 +91,7 @@ func Append(dst []byte, obj any) (out []byte, err error) {
 		}
 	}()
 	e := encoders.Get().(*encoder)
-	e.buf, e.base = dst, len(dst)
+	e.buf, e.base, e.escaped = dst, len(dst), escaped
 	switch e.value(planOf(v.Type().Elem(), true), v.Elem(), rootIndent, atRoot) {
 	case isNull:
 		e.buf = append(e.buf, "null\n"...)
@@ -80,9 +101,10 @@ func Append(dst []byte, obj any) (out []byte, err error) {
 	if out, err = e.buf, e.err; err != nil {
 		out, err = dst, fmt.Errorf("encode %s: %s: %w", v.Type().Elem(), e.path(), err)
 	}
+	escaped = dropEscaped(e.escaped, len(out))
 	e.reset()
 	encoders.Put(e)
-	return out, err
+	return out, escaped, err
 }
 
 // maxDepth bounds the nesting of collections, so that a cyclic object is an error
@@ -124,6 +146,8 @@ type encoder struct {
 	// inline is set after a "-": the next line of the collection inside
 	// continues on the same line, after a space in place of its indentation.
 	inline bool
+
+	escaped []Escaped // strings that do not stand in buf as they are
 
 	depth int
 	err   error
@@ -300,10 +324,13 @@ func (e *encoder) value(p *plan, v reflect.Value, indent int, at place) result {
 func (e *encoder) collection(p *plan, v reflect.Value, indent int, at place) result {
 	switch p.kind {
 	case kindStruct:
+		if err := p.build().err; err != nil {
+			return e.fail(err)
+		}
 		start := len(e.buf)
 		inner := indent + indentStep
 		e.open(at)
-		if r := e.fields(p.build(), v, inner, at == atRoot); r != wrote {
+		if r := e.fields(p, v, inner, at == atRoot); r != wrote {
 			return r
 		}
 		return e.close(start, at)

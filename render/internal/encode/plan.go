@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding"
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -65,6 +66,7 @@ type plan struct {
 	// Set by build.
 	elem        *plan   // of lists, maps and pointers
 	fields      []field // of structs, in output order
+	err         error   // why values of this struct cannot be written
 	zeroIsEmpty bool    // the zero value of this struct encodes to {}
 	maps        sync.Pool
 }
@@ -198,7 +200,7 @@ func (p *plan) build() *plan {
 	t := p.typ
 	switch p.kind {
 	case kindStruct:
-		p.fields = structFields(t, p.addr)
+		p.fields, p.err = structFields(t, p.addr)
 		p.zeroIsEmpty = true
 		for i := range p.fields {
 			if !p.fields[i].absentWhenZero() {
@@ -245,8 +247,11 @@ type candidate struct {
 // structFields lists the fields encoding/json writes for t, in the order of their
 // names in YAML. The rules for embedded structs are Go's, with the addition that
 // of several fields of one name at one depth, a single tagged one wins.
-func structFields(t reflect.Type, addr bool) []field {
-	found := candidates(t)
+func structFields(t reflect.Type, addr bool) ([]field, error) {
+	found, err := candidates(t)
+	if err != nil {
+		return nil, err
+	}
 	all := make([]*candidate, len(found)) // cheaper to sort
 	for i := range found {
 		all[i] = &found[i]
@@ -282,11 +287,11 @@ func structFields(t reflect.Type, addr bool) []field {
 		out = append(out, first.complete(t, addr))
 	}
 	slices.SortFunc(out, func(a, b field) int { return natural(a.name, b.name) })
-	return out
+	return out, nil
 }
 
 // candidates lists the fields of t and of the structs embedded in it.
-func candidates(t reflect.Type) []candidate {
+func candidates(t reflect.Type) ([]candidate, error) {
 	type level struct {
 		typ   reflect.Type
 		index []int
@@ -313,8 +318,8 @@ func candidates(t reflect.Type) []candidate {
 					continue
 				}
 				name, opts, _ := strings.Cut(tag, ",")
-				if !validName(name) {
-					name = ""
+				if name != "" && !validName(name) || oddOption(opts) {
+					return nil, fmt.Errorf("the tag json:%q of field %s in %s is read differently by releases of Go: use letters, digits and dashes for the name, and no options but omitempty, omitzero and string", tag, sf.Name, s.typ)
 				}
 				index := append(slices.Clone(s.index), i)
 				ft := sf.Type
@@ -343,7 +348,7 @@ func candidates(t reflect.Type) []candidate {
 			}
 		}
 	}
-	return all
+	return all, nil
 }
 
 // complete fills in what is only needed for fields that are written.
@@ -393,11 +398,24 @@ func hasOption(opts, name string) bool {
 	return false
 }
 
+// oddOption is whether the options of a tag have one that Go 1.27 gave a
+// meaning that it did not have before, when it was passed over.
+func oddOption(opts string) bool {
+	for o := range strings.SplitSeq(opts, ",") {
+		if name, _, _ := strings.Cut(o, ":"); name == "embed" || name == "format" {
+			return true
+		}
+	}
+	return false
+}
+
 func isScalar(k reflect.Kind) bool {
 	return k == reflect.Bool || isInteger(k) || k == reflect.Float32 || k == reflect.Float64 || k == reflect.String
 }
 
-// validName is whether encoding/json takes s as a name in a tag.
+// validName is whether every release of encoding/json takes s as a name in a
+// tag. Of other names, those before Go 1.27 take the name of the field, and
+// later ones all or part of what stands in the tag.
 func validName(s string) bool {
 	for _, c := range s {
 		if lower := c | 0x20; 'a' <= lower && lower <= 'z' {

@@ -119,9 +119,6 @@ func fieldByJSON(v reflect.Value, name string) reflect.Value {
 	for i := range v.NumField() {
 		sf := v.Type().Field(i)
 		tag, _, _ := strings.Cut(sf.Tag.Get("json"), ",")
-		if strings.Contains(tag, `"`) {
-			tag = "" // not a valid name
-		}
 		switch {
 		case tag == name, tag == "" && !sf.Anonymous && sf.Name == name:
 			return v.Field(i)

@@ -279,9 +279,8 @@ func TestGo(t *testing.T) {
 			F string `json:"#x"`
 			G string `json:"a:"`
 			H string `json:"日本"`
-			I string `json:"bad\"name"`
-			J []int  `json:"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"`
-		}{J: []int{1}},
+			I []int  `json:"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"`
+		}{I: []int{1}},
 		"times": &struct {
 			A metav1.Time
 			B metav1.MicroTime
@@ -313,6 +312,10 @@ func TestGo(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { check(t, obj) })
 	}
+}
+
+type oddEmbedded struct {
+	X int `json:"😀"`
 }
 
 // Tagged is embedded under a name of its own.
@@ -440,13 +443,30 @@ func TestErrors(t *testing.T) {
 		"number that is not": {in(json.Number("true")), []string{".spec.X:", `"true"`}},
 		"padded number":      {in(json.Number("1 ")), []string{".spec.X:", `"1 "`}},
 		"IntOrString":        {in(intstr.IntOrString{Type: 5}), []string{".spec.X:", "IntOrString", "5"}},
-		"bad JSON":           {in(json.RawMessage(`{"a":`)), []string{".spec.X:", "json.RawMessage"}},
-		"no JSON":            {in(json.RawMessage(``)), []string{".spec.X:", "EOF"}},
-		"two JSON values":    {in(json.RawMessage(`1 2`)), []string{".spec.X:", "more than one"}},
-		"year":               {in(time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)), []string{".spec.X:", "year"}},
-		"cycle":              {cycle, []string{".Next.Next", "cycle"}},
-		"cycle of pointers":  {self, []string{".Any:", "cycle"}},
-		"list":               {&corev1.PodList{Items: []corev1.Pod{{}, {Spec: corev1.PodSpec{Containers: []corev1.Container{{LivenessProbe: &corev1.Probe{ProbeHandler: corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.IntOrString{Type: 9}}}}}}}}}}, []string{"v1.PodList", ".items[1].spec.containers[0].livenessProbe.tcpSocket.port:"}},
+		"bad JSON":           {in(json.RawMessage(`{"a":`)), []string{".spec.X:", reflect.TypeFor[json.RawMessage]().String()}},
+		"bad JSON text":      {in(jsonValue{`"a`}), []string{".spec.X:", "MarshalJSON of encode.jsonValue"}},
+		"bad JSON escape":    {in(jsonValue{`"\x"`}), []string{".spec.X:", "MarshalJSON of encode.jsonValue"}},
+		"bad JSON number":    {in(jsonValue{`01`}), []string{".spec.X:", "MarshalJSON of encode.jsonValue"}},
+		"bad JSON list":      {in(jsonValue{`[1,]`}), []string{".spec.X:", "MarshalJSON of encode.jsonValue"}},
+		"bad JSON object":    {in(jsonValue{`{a:1}`}), []string{".spec.X:", "MarshalJSON of encode.jsonValue"}},
+		"bad JSON end":       {in(jsonValue{`1}`}), []string{".spec.X:", "MarshalJSON of encode.jsonValue"}},
+		"a comment in JSON":  {in(jsonValue{`1 // one`}), []string{".spec.X:", "MarshalJSON of encode.jsonValue"}},
+		"a name that Go 1.27 reads otherwise": {in(&struct {
+			B string `json:"bad\"name"`
+		}{}), []string{".spec.X:", `the tag json:"bad\"name" of field B`, "releases of Go"}},
+		"the same, embedded": {&struct{ oddEmbedded }{}, []string{`the tag json:"😀" of field X in encode.oddEmbedded`}},
+		"an option that Go 1.27 reads otherwise": {&struct {
+			M map[string]string `json:",embed"`
+		}{}, []string{`the tag json:",embed" of field M`}},
+		"a format": {&struct {
+			T time.Time `json:"t,format:DateOnly"`
+		}{}, []string{`the tag json:"t,format:DateOnly" of field T`}},
+		"no JSON":           {in(json.RawMessage(``)), []string{".spec.X:", "EOF"}},
+		"two JSON values":   {in(json.RawMessage(`1 2`)), []string{".spec.X:", "more than one"}},
+		"year":              {in(time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)), []string{".spec.X:", "year"}},
+		"cycle":             {cycle, []string{".Next.Next", "cycle"}},
+		"cycle of pointers": {self, []string{".Any:", "cycle"}},
+		"list":              {&corev1.PodList{Items: []corev1.Pod{{}, {Spec: corev1.PodSpec{Containers: []corev1.Container{{LivenessProbe: &corev1.Probe{ProbeHandler: corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.IntOrString{Type: 9}}}}}}}}}}, []string{"v1.PodList", ".items[1].spec.containers[0].livenessProbe.tcpSocket.port:"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := Append([]byte("before"), c.obj)
@@ -474,6 +494,36 @@ func TestErrors(t *testing.T) {
 	}
 	// An error leaves nothing behind.
 	check(t, in("x"))
+}
+
+// TestEscaped puts the values of escaped strings in the place of what is
+// written for them.
+func TestEscaped(t *testing.T) {
+	const before = "before\n"
+	text, escaped, err := AppendEscaped([]byte(before), &struct {
+		A []string           `json:"a"`
+		M map[string]*string `json:"m"`
+		S map[string]string  `json:"s"`
+	}{
+		A: []string{"plain", "3000", "tab\t", "it's", "\ufeffbom", "two\nlines\n"},
+		M: map[string]*string{"gone\t": nil, "next\u2028": ptr("last\x01")},
+		S: map[string]string{"key\r": ""},
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got strings.Builder
+	done := 0
+	for _, s := range escaped {
+		got.Write(text[done:s.Start])
+		got.WriteString("<" + s.Value + ">")
+		done = s.End
+	}
+	got.Write(text[done:])
+	const want = before + "a:\n- plain\n- \"3000\"\n- <tab\t>\n- it's\n- <\ufeffbom>\n- |\n  two\n  lines\nm:\n  <next\u2028>: <last\x01>\ns:\n  ? <key\r>\n  : \"\"\n"
+	if got.String() != want {
+		t.Errorf("got\n%q\nwant\n%q", got.String(), want)
+	}
 }
 
 // TestConcurrent encodes the same new types and the same objects from many

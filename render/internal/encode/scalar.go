@@ -309,7 +309,7 @@ func (e *encoder) simpleKey(s string) bool {
 	case st == singleQuoted:
 		e.buf = appendSingle(e.buf, s, noWrap, 0)
 	default:
-		e.buf = appendDouble(e.buf, s, noWrap, 0)
+		e.double(s, noWrap, 0)
 	}
 	e.buf = append(e.buf, ':')
 	return true
@@ -340,7 +340,7 @@ func (e *encoder) styled(s string, indent int) {
 	case singleQuoted:
 		e.buf = appendSingle(e.buf, s, column, indent)
 	default:
-		e.buf = appendDouble(e.buf, s, column, indent)
+		e.double(s, column, indent)
 	}
 	e.buf = append(e.buf, '\n')
 }
@@ -385,6 +385,26 @@ func appendSingle(dst []byte, s string, column, indent int) []byte {
 		afterSpace = r == ' '
 	}
 	return append(dst, '\'')
+}
+
+// double writes s, which goes at the given column, in double quotes, and takes
+// it down if it does not stand there as it is.
+func (e *encoder) double(s string, column, indent int) {
+	start := len(e.buf)
+	e.buf = appendDouble(e.buf, s, column, indent)
+	if string(e.buf[start+1:len(e.buf)-1]) == s {
+		return
+	}
+	e.escaped = append(dropEscaped(e.escaped, start), Escaped{Start: start, End: len(e.buf), Value: s})
+}
+
+// dropEscaped drops strings that were written and taken back: those that end
+// behind the first n bytes.
+func dropEscaped(all []Escaped, n int) []Escaped {
+	for len(all) > 0 && all[len(all)-1].End > n {
+		all = all[:len(all)-1]
+	}
+	return all
 }
 
 // appendDouble appends s, which goes at the given column, in double quotes.
