@@ -58,7 +58,7 @@ func (t tier) readme(assumed []render.Assumption) (string, error) {
 	p("")
 	for _, a := range t.apps {
 		if a.Config != nil {
-			for _, line := range a.Config.PendingValues() {
+			for _, line := range a.Config.About().Pending {
 				p("- %s.", line)
 			}
 		}

@@ -80,10 +80,10 @@ func TestAssumed(t *testing.T) {
 				}
 			}
 
-			if list := confirmed.Assumptions(); len(list) != 0 {
+			if list := confirmed.About().Assumed; len(list) != 0 {
 				t.Errorf("confirmed, it still assumes %v", list)
 			}
-			list := open.Assumptions()
+			list := open.About().Assumed
 			if len(list) != 1 {
 				t.Fatalf("assumptions: %v", list)
 			}
@@ -136,15 +136,15 @@ func TestAssumedConfig(t *testing.T) {
 		return objects[0].GetName(), strings.Join(strings.Fields(deployment), " ")
 	}
 	name, from := text(config)
-	if name != "web-config" || from != "- configMapRef: name: web-config" || len(config.Assumptions()) != 0 {
-		t.Errorf("confirmed: %s, %s, %v", name, from, config.Assumptions())
+	if name != "web-config" || from != "- configMapRef: name: web-config" || len(config.About().Assumed) != 0 {
+		t.Errorf("confirmed: %s, %s, %v", name, from, config.About().Assumed)
 	}
 	config.Assumed = true
 	name, from = text(config)
 	if name != "web-config-assumed" || from != "- configMapRef: name: web-config-assumed - configMapRef: name: web-config optional: true" {
 		t.Errorf("assumed: %s, %s", name, from)
 	}
-	list := config.Assumptions()
+	list := config.About().Assumed
 	if len(list) != 1 || list[0].What != "ConfigMap shop/web-config: its keys" || list[0].Value != "MODE" || list[0].Confirm == "" || list[0].Until == "" || list[0].Buys == "" {
 		t.Errorf("assumptions %+v", list)
 	}
@@ -154,16 +154,16 @@ func TestAssumedConfig(t *testing.T) {
 func TestAssumedCertificate(t *testing.T) {
 	ingress := tls()
 	ingress.Assumed = true
-	list := ingress.Assumptions()
+	list := ingress.About().Assumed
 	if len(list) != 1 || list[0].What != "TLSIngress shop/web: the name of the Secret with its certificate" || list[0].Value != "web-tls" || !strings.Contains(list[0].Confirm, "get ingress") {
 		t.Errorf("assumptions %+v", list)
 	}
 	ingress.SecretName = "live-tls"
-	if list := ingress.Assumptions(); list[0].Value != "live-tls" {
+	if list := ingress.About().Assumed; list[0].Value != "live-tls" {
 		t.Errorf("assumptions %+v", list)
 	}
 	ingress.Assumed = false
-	if list := ingress.Assumptions(); len(list) != 0 {
+	if list := ingress.About().Assumed; len(list) != 0 {
 		t.Errorf("confirmed, it still assumes %v", list)
 	}
 }

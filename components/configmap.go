@@ -77,20 +77,6 @@ func (c ConfigMap) ObjectName() string {
 	return c.Name
 }
 
-// Assumptions implements the optional part of [Component].
-func (c ConfigMap) Assumptions() []Assumption {
-	if !c.Assumed {
-		return nil
-	}
-	return []Assumption{{
-		What:    "ConfigMap " + c.Namespace + "/" + c.Name + ": its keys",
-		Value:   strings.Join(sortedKeys(c.data()), ", "),
-		Confirm: "`kubectl -n " + c.Namespace + " get configmap " + c.Name + " -o yaml`, and the code of what reads it",
-		Until:   "it is rendered as " + c.ObjectName() + ", and the live " + c.Name + " is not touched: what it holds comes first",
-		Buys:    "one ConfigMap, as rendered; then delete " + c.Name + "-assumed",
-	}}
-}
-
 // data is what the object holds, known and pending.
 func (c ConfigMap) data() map[string]string {
 	data := maps.Clone(c.Data)
@@ -124,15 +110,24 @@ func (c ConfigMap) checksum() string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// PendingValues lists the values that are not known yet, a sentence each.
-func (c ConfigMap) PendingValues() []string {
-	var list []string
+// About implements [Component].
+func (c ConfigMap) About() About {
+	var about About
 	for _, k := range sortedKeys(c.Pending) {
 		value := c.Pending[k].Value
 		if value == "" {
 			value = "(empty)"
 		}
-		list = append(list, fmt.Sprintf("ConfigMap %s/%s, %s: %s until %s", c.Namespace, c.Name, k, value, c.Pending[k].Until))
+		about.Pending = append(about.Pending, fmt.Sprintf("ConfigMap %s/%s, %s: %s until %s", c.Namespace, c.Name, k, value, c.Pending[k].Until))
 	}
-	return list
+	if c.Assumed {
+		about.Assumed = []Assumption{{
+			What:    "ConfigMap " + c.Namespace + "/" + c.Name + ": its keys",
+			Value:   strings.Join(sortedKeys(c.data()), ", "),
+			Confirm: "`kubectl -n " + c.Namespace + " get configmap " + c.Name + " -o yaml`, and the code of what reads it",
+			Until:   "it is rendered as " + c.ObjectName() + ", and the live " + c.Name + " is not touched: what it holds comes first",
+			Buys:    "one ConfigMap, as rendered; then delete " + c.Name + "-assumed",
+		}}
+	}
+	return about
 }

@@ -33,6 +33,9 @@ type Deployer struct {
 	Changes []Change
 }
 
+// About implements [Component].
+func (Deployer) About() About { return About{} }
+
 // Objects implements [Component].
 func (d Deployer) Objects() ([]Object, error) {
 	var errs field.ErrorList

@@ -54,18 +54,18 @@ const (
 	annotationMiddlewares = "traefik.ingress.kubernetes.io/router.middlewares"
 )
 
-// Assumptions implements the optional part of [Component].
-func (t TLSIngress) Assumptions() []Assumption {
+// About implements [Component].
+func (t TLSIngress) About() About {
 	if !t.Assumed {
-		return nil
+		return About{}
 	}
-	return []Assumption{{
+	return About{Assumed: []Assumption{{
 		What:    "TLSIngress " + t.Backend.Namespace + "/" + t.Backend.Name + ": the name of the Secret with its certificate",
 		Value:   t.secretName(),
 		Confirm: "`kubectl -n " + t.Backend.Namespace + " get ingress -o 'custom-columns=NAME:.metadata.name,HOST:.spec.rules[*].host,SECRET:.spec.tls[*].secretName'`",
 		Until:   "it is rendered; where a running host has another name, its visitors see the default certificate of Traefik until the new one is there, about a minute: confirm it before the first apply to a tier that runs. The old Secret stays",
 		Buys:    "the certificate that the host has is kept",
-	}}
+	}}}
 }
 
 func (t TLSIngress) secretName() string {

@@ -26,6 +26,9 @@ type Namespace struct {
 	Changes []Change
 }
 
+// About implements [Component].
+func (Namespace) About() About { return About{} }
+
 // Objects implements [Component].
 func (n Namespace) Objects() ([]Object, error) {
 	errs := checkName(nil, field.NewPath("name"), n.Name, validation.IsDNS1123Label)

@@ -55,6 +55,9 @@ type Peer struct {
 	Ports []int32
 }
 
+// About implements [Component].
+func (Network) About() About { return About{} }
+
 // Objects implements [Component].
 func (n Network) Objects() ([]Object, error) {
 	var errs field.ErrorList

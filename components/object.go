@@ -22,24 +22,19 @@ type Object = object.Object
 // Assumption is a value that nobody has confirmed, and how to confirm it.
 type Assumption = object.Assumption
 
-// Component knows its objects. Besides Objects, a component may have
-//
-//	Claims() []string        // what it uses alone; two equal claims in one tree are refused
-//	Notes() []string         // what its operator should know, and no error
-//	PendingValues() []string // values that do not exist yet, and what they wait for
-//	Assumptions() []Assumption // values that nobody has confirmed
-//	ReadElsewhere() bool     // its ConfigMaps are read by what is not rendered with it
-type Component interface {
-	// Objects makes the objects anew: the caller owns them, and may call it
-	// again, also from several goroutines. The error holds all mistakes.
-	Objects() ([]Object, error)
-}
+// Component is a value that knows its Kubernetes objects.
+type Component = object.Component
+
+// About is what a component says of itself beside its objects.
+type About = object.About
 
 // Plain makes a component of objects that are typed out in full, for what no
 // constructor covers.
 func Plain(objects ...Object) Component { return plain(objects) }
 
 type plain []Object
+
+func (p plain) About() About { return About{} }
 
 func (p plain) Objects() ([]Object, error) {
 	var out []Object

@@ -141,24 +141,16 @@ func (w WebApp) Peer() Peer {
 	return Peer{Namespace: w.Namespace, Pods: selector(w.Name), Ports: []int32{w.Port}}
 }
 
-// Claims implements the optional part of [Component].
-func (w WebApp) Claims() []string {
-	if w.Login == nil {
-		return nil
+// About implements [Component].
+func (w WebApp) About() About {
+	about := About{Assumed: w.assumptions()}
+	if w.Login != nil {
+		about.Claims, about.Notes = w.Login.Claims(), w.Login.Notes()
 	}
-	return w.Login.Claims()
+	return about
 }
 
-// Notes implements the optional part of [Component].
-func (w WebApp) Notes() []string {
-	if w.Login == nil {
-		return nil
-	}
-	return w.Login.Notes()
-}
-
-// Assumptions implements the optional part of [Component].
-func (w WebApp) Assumptions() []Assumption {
+func (w WebApp) assumptions() []Assumption {
 	at := "WebApp " + w.Namespace + "/" + w.Name + ": "
 	kubectl := "kubectl -n " + w.Namespace + " "
 	exec := kubectl + "exec deployment/" + w.Name + " -- "

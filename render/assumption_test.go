@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // assumes is a ConfigMap that holds assumptions.
@@ -20,8 +21,9 @@ type assumes struct {
 func (a assumes) Objects() ([]render.Object, error) {
 	return []render.Object{config(a.name, nil)}, nil
 }
-func (a assumes) Assumptions() []render.Assumption { return a.list }
-func (a assumes) ReadElsewhere() bool              { return true }
+func (a assumes) About() object.About {
+	return object.About{Assumed: a.list, ReadElsewhere: true}
+}
 
 // assumed is a small tree with two assumptions in a component, one of which
 // another component shares, one in the Tree, and a pending value.

@@ -24,19 +24,21 @@ func (t Tree) check(jobs []job, found []facts) (Report, error) {
 			e.Layer, e.File = jobs[i].layer, jobs[i].path
 			mistakes = append(mistakes, e)
 		}
-		report.Notes = append(report.Notes, f.notes...)
-		report.Pending = append(report.Pending, f.pending...)
-		report.Assumed = append(report.Assumed, f.assumed...)
-		for _, c := range f.claims {
+		for _, s := range f.said {
+			report.Notes = append(report.Notes, s.Notes...)
+			report.Pending = append(report.Pending, s.Pending...)
+			report.Assumed = append(report.Assumed, s.Assumed...)
 			by := jobs[i].path
-			if c.by != "" {
-				by += ": " + c.by
+			if s.by != "" {
+				by += ": " + s.by
 			}
-			if first, ok := claimed[c.what]; ok {
-				mistakes = append(mistakes, object.Finding{Problem: by + ": uses " + c.what + ", and so does " + first, Remedy: "each needs its own"})
-				continue
+			for _, what := range s.Claims {
+				if first, ok := claimed[what]; ok {
+					mistakes = append(mistakes, object.Finding{Problem: by + ": uses " + what + ", and so does " + first, Remedy: "each needs its own"})
+					continue
+				}
+				claimed[what] = by
 			}
-			claimed[c.what] = by
 		}
 	}
 	report.Objects = len(objects)

@@ -13,15 +13,20 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // list is a component of objects as they are.
 type list []render.Object
 
+func (l list) About() object.About { return object.About{} }
+
 func (l list) Objects() ([]render.Object, error) { return l, nil }
 
 // broken is a component with mistakes.
 type broken struct{}
+
+func (broken) About() object.About { return object.About{} }
 
 func (broken) Objects() ([]render.Object, error) {
 	return nil, errors.Join(errors.New("first mistake"), errors.New("second mistake"))
@@ -31,7 +36,7 @@ func (broken) Objects() ([]render.Object, error) {
 type claims string
 
 func (c claims) Objects() ([]render.Object, error) { return nil, nil }
-func (c claims) Claims() []string                  { return []string{string(c)} }
+func (c claims) About() object.About               { return object.About{Claims: []string{string(c)}} }
 
 func content(text string) func() (string, error) {
 	return func() (string, error) { return text, nil }
@@ -409,6 +414,7 @@ func TestAllAtOnce(t *testing.T) {
 type panics struct{}
 
 func (panics) Objects() ([]render.Object, error) { panic("no") }
+func (panics) About() object.About               { return object.About{} }
 
 // TestNil: whatever a component does, the error says which file it is in.
 func TestNil(t *testing.T) {

@@ -34,17 +34,8 @@ type Object = object.Object
 // Assumption is a value that nobody has confirmed, and how to confirm it.
 type Assumption = object.Assumption
 
-// Component knows its objects. A component may also have any of
-//
-//	Claims() []string        // what it uses alone; two equal claims in one Tree are refused
-//	Notes() []string         // what its operator should know, and no error
-//	PendingValues() []string // values that do not exist yet, and what they wait for
-//	Assumptions() []Assumption // values that nobody has confirmed
-//	ReadElsewhere() bool     // its ConfigMaps are read by what is not in the Tree
-type Component interface {
-	// Objects makes the objects anew; the error holds every mistake.
-	Objects() ([]Object, error)
-}
+// Component is a value that knows its Kubernetes objects.
+type Component = object.Component
 
 // Secret is a Secret that is not rendered, since people fill it in. The
 // objects may refer to its keys and to no others.
@@ -121,7 +112,7 @@ func (t Tree) Assumptions() []Assumption {
 	for _, layer := range t.Layers {
 		for _, file := range layer.Files {
 			for _, c := range file.Components {
-				all = append(all, object.Assumptions(c)...)
+				all = append(all, c.About().Assumed...)
 			}
 		}
 	}
@@ -342,36 +333,36 @@ func (m *maker) file(j job, f *facts) {
 		return
 	}
 	for i, c := range j.components {
-		objects, err := m.take(c, f)
+		objects, about, err := take(c)
 		f.errs = append(f.errs, object.FindingsOf(err)...)
+		by := ""
 		for k, o := range objects {
 			if object.IsNil(o) {
 				f.errs = append(f.errs, object.Finding{Problem: fmt.Sprintf("component %d (%T): object %d is nil", i, c, k)})
 				continue
 			}
+			if k == 0 {
+				by = strings.TrimPrefix(o.GetNamespace()+"/"+o.GetName(), "/")
+			}
 			// Of a mistaken component too, so that one mistake is told once.
-			f.objects = append(f.objects, &check.Object{Object: o, Layer: j.layer, File: j.path, Read: f.read()})
+			f.objects = append(f.objects, &check.Object{Object: o, Layer: j.layer, File: j.path, AllRead: about.ReadElsewhere})
 			if err == nil {
 				m.object(o, f)
 			}
 		}
+		f.said = append(f.said, said{by: by, About: about})
 	}
 }
 
 // take gets a component's objects, and what it says of itself.
-func (m *maker) take(c Component, f *facts) (objects []Object, err error) {
+func take(c Component) (objects []Object, about object.About, err error) {
 	defer func() {
 		if r := recover(); r != nil { // a component of another's, or a nil one
-			objects, err = nil, fmt.Errorf("component %T: panic: %v", c, r)
+			objects, about, err = nil, object.About{}, fmt.Errorf("component %T: panic: %v", c, r)
 		}
 	}()
 	objects, err = c.Objects()
-	by := ""
-	if len(objects) > 0 && !object.IsNil(objects[0]) {
-		by = strings.TrimPrefix(objects[0].GetNamespace()+"/"+objects[0].GetName(), "/")
-	}
-	f.component(c, by)
-	return objects, err
+	return objects, c.About(), err
 }
 
 func (m *maker) object(o Object, f *facts) {

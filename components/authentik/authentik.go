@@ -188,5 +188,6 @@ func lifetime(d time.Duration) string {
 	return strings.Join(parts, ";")
 }
 
-// ReadElsewhere says that Authentik's worker reads the ConfigMap.
-func (b Blueprint) ReadElsewhere() bool { return true }
+// About implements components.Component: Authentik's worker reads the
+// ConfigMap.
+func (b Blueprint) About() components.About { return components.About{ReadElsewhere: true} }

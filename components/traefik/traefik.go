@@ -43,18 +43,18 @@ func (r RedirectMiddleware) Objects() ([]components.Object, error) {
 	}, nil)
 }
 
-// Assumptions implements the optional part of components.Component.
-func (r RedirectMiddleware) Assumptions() []components.Assumption {
+// About implements components.Component.
+func (r RedirectMiddleware) About() components.About {
 	if !r.Assumed || r.Temporary {
-		return nil
+		return components.About{}
 	}
-	return []components.Assumption{{
+	return components.About{Assumed: []components.Assumption{{
 		What:    "RedirectMiddleware " + r.Namespace + "/" + r.Name + ": that the redirect to HTTPS is for good",
 		Value:   "301",
 		Confirm: "whoever runs the tier: no host will have to answer in plain HTTP again",
 		Until:   "it answers 302: browsers do not keep it, and it can be taken back",
 		Buys:    "browsers keep the redirect, and do not ask over plain HTTP twice",
-	}}
+	}}}
 }
 
 // SecurityHeaders are response headers that tell browsers to be careful: no
@@ -79,12 +79,12 @@ type SecurityHeaders struct {
 // are not sent.
 type AssumedHeaders struct{ HSTS, FrameDeny bool }
 
-// Assumptions implements the optional part of components.Component.
-func (s SecurityHeaders) Assumptions() []components.Assumption {
+// About implements components.Component.
+func (s SecurityHeaders) About() components.About {
 	at := "SecurityHeaders " + s.Namespace + "/" + s.Name + ": the header "
-	var list []components.Assumption
+	var about components.About
 	if s.Assumed.HSTS && s.HSTS > 0 {
-		list = append(list, components.Assumption{
+		about.Assumed = append(about.Assumed, components.Assumption{
 			What:    at + "Strict-Transport-Security",
 			Value:   fmt.Sprintf("max-age=%d", int64(s.HSTS.Seconds())),
 			Confirm: "whoever runs the tier: every host has a valid certificate, and will have one for that long",
@@ -93,7 +93,7 @@ func (s SecurityHeaders) Assumptions() []components.Assumption {
 		})
 	}
 	if s.Assumed.FrameDeny && s.FrameDeny {
-		list = append(list, components.Assumption{
+		about.Assumed = append(about.Assumed, components.Assumption{
 			What:    at + "X-Frame-Options",
 			Value:   "DENY",
 			Confirm: "whoever runs the tier: no other site shows a page of these hosts in a frame, the booking page for one",
@@ -101,7 +101,7 @@ func (s SecurityHeaders) Assumptions() []components.Assumption {
 			Buys:    "no other site can put an app into a frame and have its users click there",
 		})
 	}
-	return list
+	return about
 }
 
 // Ref is the reference for a TLSIngress.

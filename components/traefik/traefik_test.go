@@ -140,9 +140,7 @@ func TestAssumed(t *testing.T) {
 			return string(b)
 		}
 		assumptions := func(c components.Component) []components.Assumption {
-			return c.(interface {
-				Assumptions() []components.Assumption
-			}).Assumptions()
+			return c.About().Assumed
 		}
 		if strings.Contains(text(tc.open), tc.then) || !strings.Contains(text(tc.confirmed), tc.then) {
 			t.Errorf("%q until confirmed\n%sthen\n%s", tc.then, text(tc.open), text(tc.confirmed))
@@ -159,9 +157,7 @@ func TestAssumed(t *testing.T) {
 		traefik.RedirectMiddleware{Temporary: true, Assumed: true},
 		traefik.SecurityHeaders{Assumed: traefik.AssumedHeaders{HSTS: true, FrameDeny: true}},
 	} {
-		if list := none.(interface {
-			Assumptions() []components.Assumption
-		}).Assumptions(); len(list) != 0 {
+		if list := none.About().Assumed; len(list) != 0 {
 			t.Errorf("%+v assumes %v, and holds no such value", none, list)
 		}
 	}

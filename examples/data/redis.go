@@ -41,6 +41,9 @@ func (r Redis) Secret() components.Secret {
 	}
 }
 
+// About implements components.Component.
+func (Redis) About() components.About { return components.About{} }
+
 // Objects implements components.Component.
 func (r Redis) Objects() ([]components.Object, error) {
 	var errs field.ErrorList

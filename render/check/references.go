@@ -139,8 +139,8 @@ func unreadKeys(p *Pass) {
 		}
 	}
 	for _, o := range p.Kind("", "ConfigMap") {
-		if keys, closed := p.keys(o.ID); closed {
-			orphans(o, keys, o.Read)
+		if keys, closed := p.keys(o.ID); closed && !o.AllRead {
+			orphans(o, keys, nil)
 		}
 	}
 }

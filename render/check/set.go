@@ -34,9 +34,9 @@ type Object struct {
 	File string
 	// Line of the file where the object begins, from 1. Zero if unknown.
 	Line int
-	// Read reports whether a key of the ConfigMap is read by something that is
-	// not under check. If nil, none is.
-	Read func(key string) bool
+	// AllRead reports that something that is not under check reads all keys of
+	// the ConfigMap.
+	AllRead bool
 
 	index int
 	once  sync.Once

@@ -28,15 +28,6 @@ func (a Assumption) String() string {
 	return s + ", assumed until confirmed by " + a.Confirm
 }
 
-// Assumptions returns what a component assumes, which it says in a method
-// Assumptions() []Assumption. It returns nil for one without that method.
-func Assumptions(component any) []Assumption {
-	if c, ok := component.(interface{ Assumptions() []Assumption }); ok {
-		return c.Assumptions()
-	}
-	return nil
-}
-
 // Distinct returns the assumptions without those whose What stands earlier in
 // the list.
 func Distinct(list []Assumption) []Assumption {

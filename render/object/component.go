@@ -1,0 +1,29 @@
+package object
+
+// Component is a value that knows its Kubernetes objects.
+type Component interface {
+	// Objects makes the objects anew: the caller owns them, and may call it
+	// again, also from several goroutines. The error holds all mistakes.
+	Objects() ([]Object, error)
+	// About returns what the component says of itself beside its objects.
+	About() About
+}
+
+// About is what a component says of itself beside its objects. The zero value
+// says nothing. A component that wraps another one embeds it, or passes its
+// About on.
+type About struct {
+	// Claims are what the component must have for itself, such as a key prefix
+	// in a Redis. Two equal claims in one Tree are refused.
+	Claims []string
+	// Notes are what its operator should know and no error, a sentence each.
+	Notes []string
+	// Pending are values that do not exist yet, and what each waits for, a
+	// sentence each.
+	Pending []string
+	// Assumed are values that nobody has confirmed.
+	Assumed []Assumption
+	// ReadElsewhere reports that the ConfigMaps of the component are read by
+	// something that is not in the Tree.
+	ReadElsewhere bool
+}
