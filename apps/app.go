@@ -24,6 +24,9 @@ type App struct {
 	// Internet lets the app reach every public address over HTTPS. To what it
 	// is given, it has its way without that: see connect.
 	Internet bool
+	// InternetAssumed says that nobody has confirmed that the app calls hosts
+	// there at all.
+	InternetAssumed bool
 	// Code is what the app's own code must do for all this to hold.
 	Code []string
 }

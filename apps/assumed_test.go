@@ -1,6 +1,7 @@
 package apps
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -105,5 +106,53 @@ func TestPodSecurity(t *testing.T) {
 	tr.apps[0].Web.Assumed.User = true
 	if got := level(tr); got != "baseline" {
 		t.Errorf("with an image that may run as root the namespace enforces %q", got)
+	}
+}
+
+// TestAssumedNeighbour: who needs a neighbour whose port nobody has confirmed
+// may reach every port of its namespace, and of no other.
+func TestAssumedNeighbour(t *testing.T) {
+	n := neighbour{name: "store", namespace: "data", port: 80, pods: 8080}
+	if p := n.Peer(); p.Namespace != "data" || !slices.Equal(p.Ports, []int32{8080}) {
+		t.Errorf("confirmed: %+v", p)
+	}
+	n.assumed = true
+	if p := n.Peer(); p.Namespace != "data" || len(p.Pods) != 0 || len(p.Ports) != 0 || p.CIDR != "" {
+		t.Errorf("assumed: %+v", p)
+	}
+}
+
+// TestAssumedConfigReaches: an app that reads a live ConfigMap before the
+// rendered one may reach the neighbours wherever that says they are.
+func TestAssumedConfigReaches(t *testing.T) {
+	for _, assumed := range []bool{false, true} {
+		web := components.WebApp{Name: "web", Namespace: "shop", Port: 3000}
+		apps := []App{{Web: web, Config: &components.ConfigMap{Assumed: assumed}}}
+		connect(apps, "example.com")
+		for _, p := range []components.Peer{authentikServer().Peer(), stalwart()} {
+			if got := slices.ContainsFunc(apps[0].Web.Network.To, func(q components.Peer) bool { return reflect.DeepEqual(p, q) }); got != assumed {
+				t.Errorf("keys assumed: %v, may reach %+v: %v", assumed, p, got)
+			}
+		}
+	}
+}
+
+// TestAssumedOnce: what is assumed of the tier is told under one name each, and
+// of what an environment has alone.
+func TestAssumedOnce(t *testing.T) {
+	for _, env := range Environments() {
+		tr := newTier(env)
+		all := tr.tree().Assumptions()
+		for i, a := range all {
+			if slices.ContainsFunc(all[:i], func(b render.Assumption) bool { return a.What == b.What }) {
+				t.Errorf("%s: %s is told twice", env.Name, a.What)
+			}
+			if tr.runner == nil && strings.Contains(a.What+a.Until, "runner") {
+				t.Errorf("%s has no runner, and assumes %s", env.Name, a.What)
+			}
+			if !env.SharedSessions && strings.Contains(a.What, "REDIS") {
+				t.Errorf("%s has no Redis, and assumes %s", env.Name, a.What)
+			}
+		}
 	}
 }

@@ -33,11 +33,11 @@ func booking(env Environment, api components.WebApp) App {
 		},
 	}
 	return App{
-		Web:     web,
-		Ingress: env.ingress(env.Hosts.Booking, web),
-		// Assumed: it goes when someone confirms that the app calls nobody there.
-		Internet: true,
-		Secret:   secret,
-		Code:     []string{"Declare `turnstileSiteKey` and `siteUrl` under `runtimeConfig.public`: Nuxt overrides declared keys only."},
+		Web:             web,
+		Ingress:         env.ingress(env.Hosts.Booking, web),
+		Internet:        true,
+		InternetAssumed: true,
+		Secret:          secret,
+		Code:            []string{"Declare `turnstileSiteKey` and `siteUrl` under `runtimeConfig.public`: Nuxt overrides declared keys only."},
 	}
 }

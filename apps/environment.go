@@ -19,6 +19,8 @@ type Environment struct {
 	Hosts Hosts
 	// Issuer is the ClusterIssuer of cert-manager.
 	Issuer string
+	// IssuerAssumed says that nobody has confirmed the Issuer.
+	IssuerAssumed bool
 	// SharedSessions keeps sessions in the Redis of the data tier. If false,
 	// they are in memory: in development only, and with one replica.
 	SharedSessions bool
@@ -63,6 +65,7 @@ func Environments() []Environment {
 			Domain:          "dezky.local",
 			Hosts:           hosts(),
 			Issuer:          "dezky-local", // Let's Encrypt cannot reach .local
+			IssuerAssumed:   true,
 			SessionReplicas: 1,
 			Development:     true,
 		},

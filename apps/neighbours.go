@@ -7,10 +7,19 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/gitea"
 )
 
-// kubernetesRelease is the Kubernetes release by whose rules the pods are made, the
-// oldest that the manifests are for. Assumed: the cluster's own is not known
-// here (kubectl version); a newer one takes the same pods.
-const kubernetesRelease = "v1.34"
+// kubernetesRelease is the Kubernetes release by whose rules the pods are
+// made, the oldest that the manifests are for. traefikRelease is that of the
+// Traefik that k3s brings.
+//
+// A constant that ends in Assumed says that nobody has confirmed what stands
+// beside it: see assumptions. Confirming it is making it false.
+const (
+	kubernetesRelease = "v1.34"
+	kubernetesAssumed = true
+
+	traefikRelease = "v3"
+	traefikAssumed = true
+)
 
 // Namespaces of this layer and of its neighbours.
 const (
@@ -32,12 +41,31 @@ type neighbour struct {
 	name, namespace string
 	port            int32 // of the Service
 	pods            int32 // of its pods, which is what policies see
+	assumed         bool  // nobody has confirmed name and ports
 }
 
-func mongoDB() neighbour         { return neighbour{"mongo", dataNamespace, 27017, 27017} }
-func redisStore() neighbour      { return neighbour{"redis", dataNamespace, 6379, 6379} }
-func authentikServer() neighbour { return neighbour{"authentik-server", authNamespace, 80, 9000} }
-func ocisServer() neighbour      { return neighbour{"ocis", ocisNamespace, 9200, 9200} }
+func mongoDB() neighbour {
+	return neighbour{name: "mongo", namespace: dataNamespace, port: 27017, pods: 27017}
+}
+
+func redisStore() neighbour {
+	return neighbour{
+		name: "redis", namespace: dataNamespace, port: 6379, pods: 6379,
+		assumed: true,
+	}
+}
+
+func authentikServer() neighbour {
+	return neighbour{
+		name: "authentik-server", namespace: authNamespace, port: 80, pods: 9000,
+		assumed: true,
+	}
+}
+
+// ocisServer does not exist yet.
+func ocisServer() neighbour {
+	return neighbour{name: "ocis", namespace: ocisNamespace, port: 9200, pods: 9200}
+}
 
 func neighbours() []neighbour {
 	return []neighbour{mongoDB(), redisStore(), authentikServer(), ocisServer()}
@@ -48,18 +76,30 @@ func (n neighbour) Address() string {
 	return fmt.Sprintf("%s.%s.svc.cluster.local:%d", n.name, n.namespace, n.port)
 }
 
-// Peer is the neighbour's pods.
+// Peer is the neighbour's pods, at every port while theirs is assumed.
 func (n neighbour) Peer() components.Peer {
+	if n.assumed {
+		return components.Peer{Namespace: n.namespace}
+	}
 	return components.Peer{Namespace: n.namespace, Ports: []int32{n.pods}}
 }
 
-// stalwart is the mail server on the host: not a Service, an address. k3s
+// The mail server Stalwart on the host: not a Service, an address. k3s
 // gives its first node the pod network 10.42.0.0/24, and the node's bridge
 // cni0 the first address in it.
 const (
-	stalwartHost       = "10.42.0.1"
-	stalwartPort int32 = 8080
+	stalwartHost          = "10.42.0.1"
+	stalwartPort    int32 = 8080
+	stalwartAssumed       = true
 )
+
+// stalwart is the mail server, at every address while its own is assumed.
+func stalwart() components.Peer {
+	if stalwartAssumed {
+		return components.Peer{CIDR: "0.0.0.0/0", Ports: []int32{stalwartPort}}
+	}
+	return components.Peer{CIDR: stalwartHost + "/32", Ports: []int32{stalwartPort}}
+}
 
 // proxy is Traefik as k3s runs it. Public addresses of the tier lead here
 // from inside the cluster too, to the port of its pods for HTTPS.
@@ -94,11 +134,14 @@ func internet(ports ...int32) components.Peer {
 // otherwise (k3s documentation, "k3s server", cluster-cidr).
 const podNetwork = "10.42.0.0/16"
 
+const apiServerAssumed = true
+
+// giteaAssumed says that Gitea may be behind the proxy.
+const giteaAssumed = true
+
 // apiServer is the Kubernetes API after address translation: the node, at the
-// port of k3s. Assumed: which address the node has is not known here, so this
-// is every address that is not a pod's. It becomes the address that
-// kubectl get endpointslices -n default -l kubernetes.io/service-name=kubernetes
-// shows, as a /32.
+// port of k3s. Which address the node has is assumed, so this is every address
+// that is not a pod's, until it is the node's own as a /32.
 func apiServer() components.Peer {
 	return components.Peer{CIDR: "0.0.0.0/0", Except: []string{podNetwork}, Ports: []int32{6443}}
 }
@@ -129,12 +172,16 @@ func solver() components.Network {
 // there until it is confirmed that Gitea is not behind it. No pod else, and
 // nobody reaches the runner.
 func runnerNetwork(runner gitea.Runner) components.Network {
-	viaProxy := proxy()
-	viaProxy.Ports = []int32{8000, 8443} // of its pods, for HTTP and HTTPS
+	to := []components.Peer{apiServer(), internet(80, 443)}
+	if giteaAssumed {
+		viaProxy := proxy()
+		viaProxy.Ports = []int32{8000, 8443} // of its pods, for HTTP and HTTPS
+		to = append(to, viaProxy)
+	}
 	return components.Network{
 		Name:      runner.Name,
 		Namespace: runner.Namespace,
 		Pods:      runner.Peer().Pods,
-		To:        []components.Peer{apiServer(), internet(80, 443), viaProxy},
+		To:        to,
 	}
 }

@@ -36,6 +36,12 @@ func connect(apps []App, domain string) {
 			}
 			a.reaches(address.peer(domain))
 		}
+		if a.Config != nil && a.Config.Assumed {
+			// What a live ConfigMap holds comes first, and it may have other
+			// addresses of the same neighbours.
+			a.reaches(authentikServer().Peer())
+			a.reaches(stalwart())
+		}
 		if a.Internet {
 			a.reaches(internet(443))
 		}
@@ -109,6 +115,8 @@ func (a address) peer(domain string) components.Peer {
 	switch {
 	case neighbour >= 0:
 		return neighbours()[neighbour].Peer()
+	case a == address{stalwartHost, stalwartPort}:
+		return stalwart()
 	case err == nil:
 		return components.Peer{CIDR: netip.PrefixFrom(ip, ip.BitLen()).String(), Ports: []int32{a.port}}
 	case inCluster:

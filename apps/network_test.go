@@ -30,7 +30,7 @@ func smallTier() []App {
 	catalog.Config = &components.ConfigMap{
 		Data: map[string]string{"AUTHENTIK_API": "http://" + authentikServer().Address(), "QUEUE": "nats.queue.svc.cluster.local:4222", "LEVEL": "7:30"},
 		Pending: map[string]components.Pending{
-			"MAIL": {Value: "http://10.42.0.1:8080"}, "COLD": {}, "FILES": {Value: "http://files.shop.svc:80"},
+			"MAIL": {Value: "http://192.0.2.7:8080"}, "COLD": {}, "FILES": {Value: "http://files.shop.svc:80"},
 		},
 	}
 	shop := app("shop", map[string]string{"CATALOG": catalog.Web.URL(), "SELF": "https://shop.example.com/", "SCOPE": `["openid"]`})
@@ -70,7 +70,7 @@ func TestConnect(t *testing.T) {
 		"catalog": {From: []components.Peer{proxy(), shop.Peer()}, To: []components.Peer{
 			mongoDB().Peer(), authentikServer().Peer(), files.Peer(),
 			internet(443), internet(8443),
-			{CIDR: "10.42.0.1/32", Ports: []int32{8080}},
+			{CIDR: "192.0.2.7/32", Ports: []int32{8080}},
 			{Namespace: "queue", Ports: []int32{4222}},
 		}},
 		"page":  {From: []components.Peer{proxy()}},
@@ -191,7 +191,8 @@ func TestInternet(t *testing.T) {
 			} {
 				for _, port := range []int32{22, 80, 443, 8080} {
 					if p.allowsAddress(ip, port) && !slices.ContainsFunc(p.Spec.Egress, func(r networkingv1.NetworkPolicyEgressRule) bool {
-						return r.To[0].IPBlock != nil && r.To[0].IPBlock.CIDR == ip+"/32"
+						return r.To[0].IPBlock != nil && (r.To[0].IPBlock.CIDR == ip+"/32" ||
+							r.To[0].IPBlock.CIDR == stalwart().CIDR && port == stalwartPort && r.Ports[0].Port.IntVal == port)
 					}) {
 						t.Errorf("%s: %s may reach %s:%d", env.Name, p.Name, ip, port)
 					}

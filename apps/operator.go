@@ -26,11 +26,11 @@ func operator(env Environment, login *components.OIDCClient, api components.WebA
 		},
 	}
 	return App{
-		Web:     web,
-		Ingress: env.ingress(env.Hosts.Operator, web),
-		// Assumed: it goes when someone confirms that the app calls nobody there.
-		Internet: true,
-		Secret:   login.Secret(),
+		Web:             web,
+		Ingress:         env.ingress(env.Hosts.Operator, web),
+		Internet:        true,
+		InternetAssumed: true,
+		Secret:          login.Secret(),
 		Code: append(sessionCode("operatorUrl"),
 			"Authorise: Authentik lets every user of dezky sign in here unless its application is bound to a group, so the code must know who is staff."),
 	}

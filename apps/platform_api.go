@@ -35,12 +35,12 @@ func platformAPI(env Environment, portal *components.OIDCClient) App {
 		},
 	}
 	return App{
-		Web:     web,
-		Ingress: env.ingress(env.Hosts.API, web),
-		Config:  &config,
-		Secret:  secret,
-		// Assumed: it goes when someone confirms that the app calls nobody there.
-		Internet: true,
+		Web:             web,
+		Ingress:         env.ingress(env.Hosts.API, web),
+		Config:          &config,
+		Secret:          secret,
+		Internet:        true,
+		InternetAssumed: true,
 		Code: []string{
 			"On SIGTERM, finish the requests under way: Nest does so after `app.enableShutdownHooks()`.",
 			"Accept tokens of the issuer `AUTHENTIK_ISSUER` for the audience `AUTHENTIK_AUDIENCE`, with the keys at `AUTHENTIK_JWKS_URL`.",
@@ -57,15 +57,12 @@ func platformConfig(portal *components.OIDCClient) components.ConfigMap {
 		Data: map[string]string{
 			"AUTHENTIK_ISSUER":           portal.Issuer(),
 			"AUTHENTIK_JWKS_URL":         portal.JWKS(),
-			"AUTHENTIK_API_URL":          "http://" + authentikServer().Address() + "/api/v3",
+			"AUTHENTIK_API_URL":          authentikAPI(portal.Authentik),
 			"FEATURE_AUDIT_COLD_STORAGE": "false",
 			"FEATURE_FILES":              "false",
+			"STALWART_URL":               fmt.Sprintf("http://%s:%d", stalwartHost, stalwartPort),
 		},
 		Pending: map[string]components.Pending{
-			"STALWART_URL": {
-				Value: fmt.Sprintf("http://%s:%d", stalwartHost, stalwartPort),
-				Until: "the address is confirmed on the node (ip -4 addr show cni0)",
-			},
 			"OCIS_URL": {
 				Value: "http://" + ocisServer().Address(),
 				Until: "OCIS is deployed; then FEATURE_FILES is true",
@@ -75,6 +72,15 @@ func platformConfig(portal *components.OIDCClient) components.ConfigMap {
 			},
 		},
 	}
+}
+
+// authentikAPI returns the address of Authentik's admin API: the public one,
+// which is known, until the Service is confirmed.
+func authentikAPI(host string) string {
+	if n := authentikServer(); !n.assumed {
+		return "http://" + n.Address() + "/api/v3"
+	}
+	return "https://" + host + "/api/v3"
 }
 
 // platformSecrets is the contract of platform-api-secrets.

@@ -31,11 +31,11 @@ func portal(env Environment, login *components.OIDCClient, api components.WebApp
 		},
 	}
 	return App{
-		Web:     web,
-		Ingress: env.ingress(env.Hosts.Portal, web),
-		// Assumed: it goes when someone confirms that the app calls nobody there.
-		Internet: true,
-		Secret:   login.Secret(),
-		Code:     sessionCode("portalUrl", "mailUrl"),
+		Web:             web,
+		Ingress:         env.ingress(env.Hosts.Portal, web),
+		Internet:        true,
+		InternetAssumed: true,
+		Secret:          login.Secret(),
+		Code:            sessionCode("portalUrl", "mailUrl"),
 	}
 }

@@ -29,7 +29,8 @@ func (t tier) readme(assumed []render.Assumption) (string, error) {
 	p("")
 	p("## What the cluster must have")
 	p("")
-	p("- Traefik as Ingress controller, with the entry points `web` and `websecure`; no redirect on an entry point, which would outrank cert-manager's HTTP-01 solver.")
+	p("- Kubernetes %s or later.", kubernetesRelease)
+	p("- Traefik %s as Ingress controller, with the entry points `web` and `websecure`; no redirect on an entry point, which would outrank cert-manager's HTTP-01 solver.", traefikRelease)
 	p("- cert-manager with the ClusterIssuer `%s`.", t.env.Issuer)
 	p("- MongoDB at `%s`.", mongoDB().Address())
 	if t.env.SharedSessions {
@@ -73,7 +74,7 @@ func (t tier) readme(assumed []render.Assumption) (string, error) {
 		p("")
 		p("## Assumed until confirmed")
 		p("")
-		p("Nobody has confirmed these values. Until somebody does, each is rendered in a form that can do no harm. To confirm one, run what the table says and take its `Assumed` out of the definition; where the value is another, correct it there.")
+		p("Nobody has confirmed these values. Until somebody does, each is rendered in a form that can do no harm; the few that have no such form say so: confirm them before the first apply to a tier that runs. To confirm one, run what the table says, correct the value in the definition where it is another, and take its `Assumed` out.")
 		p("")
 		p("| What | Assumed value | Confirmed by | Until then | What confirming buys |")
 		p("|---|---|---|---|---|")

@@ -57,6 +57,11 @@ func newTier(env Environment) tier {
 			Name:      "gitea-runner",
 			Namespace: ciNamespace,
 			Instance:  "https://" + gitHost,
+			Assumed: gitea.Assumed{
+				Place:  true,
+				Images: true,
+				Sizes:  true,
+			},
 		}
 	}
 	return t
@@ -142,6 +147,7 @@ func (t tier) tree() render.Tree {
 		},
 		Domains:        []string{t.env.Domain},
 		ForeignDomains: t.env.foreignDomains(),
+		Assumed:        t.assumptions(),
 	}
 	tree.Texts[0].Content = func() (string, error) { return t.readme(tree.Assumptions()) }
 	for _, s := range t.contracts() {

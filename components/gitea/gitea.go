@@ -84,6 +84,8 @@ type Runner struct {
 	// SecretName of the Secret with the registration token. If empty, the name
 	// with -registration.
 	SecretName string
+	// Assumed says what nobody has confirmed.
+	Assumed Assumed
 	// Changes are the last words on the objects.
 	Changes []components.Change
 }
