@@ -63,8 +63,8 @@ func headers() traefik.SecurityHeaders {
 }
 
 // pullSecret is the contract of the credential for the registry, which is
-// private.
-func pullSecret() *components.Secret {
+// private, with the images that are pulled with it.
+func pullSecret(images ...string) *components.Secret {
 	return &components.Secret{
 		Name:      "registry-pull",
 		Namespace: namespace,
@@ -72,7 +72,7 @@ func pullSecret() *components.Secret {
 		Keys: []components.SecretKey{{
 			Name: ".dockerconfigjson", Purpose: "Pulls the images from " + gitHost,
 			Source: fmt.Sprintf("kubectl create secret docker-registry registry-pull --docker-server=%s with a Gitea token that may read packages", gitHost),
-			Format: components.DockerConfig{Registry: gitHost},
+			Format: components.DockerConfig{Registry: gitHost, Images: images},
 		}},
 	}
 }

@@ -73,7 +73,7 @@ func (t tier) contracts() []components.Secret {
 	for _, a := range t.apps {
 		contracts = append(contracts, a.Secret)
 	}
-	contracts = append(contracts, *pullSecret())
+	contracts = append(contracts, *pullSecret(t.repositories()...))
 	if t.runner != nil {
 		contracts = append(contracts, t.runner.Secret())
 	}
@@ -81,9 +81,11 @@ func (t tier) contracts() []components.Secret {
 }
 
 // Repositories are those of the first-party images.
-func Repositories() []string {
+func Repositories() []string { return newTier(Environments()[0]).repositories() }
+
+func (t tier) repositories() []string {
 	var repositories []string
-	for _, a := range newTier(Environments()[0]).apps {
+	for _, a := range t.apps {
 		repositories = append(repositories, registry+a.Web.Name)
 	}
 	return repositories

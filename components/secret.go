@@ -7,8 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/url"
+	"path"
+	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -59,6 +63,38 @@ type SecretKey struct {
 	// Placeholder says why the value may stay a placeholder for now, for
 	// example "the bucket does not exist yet". If empty, it may not.
 	Placeholder string
+}
+
+// Check says what is wrong with a value of the key, never any part of it:
+// what its Format demands, and what Nuxt does with it on the way.
+func (k SecretKey) Check(value string) error {
+	var errs []error
+	if k.Format != nil {
+		errs = append(errs, k.Format.Check(value))
+	}
+	if k.ReadByNuxt() && destrChanges(value) {
+		errs = append(errs, errors.New("is no text to Nuxt, which makes a number, a boolean, null or an object of it (unjs/destr): take another value, for example one that begins with a letter"))
+	}
+	return errors.Join(errs...)
+}
+
+// ReadByNuxt reports whether Nuxt reads the key by itself: it overrides its
+// runtime configuration with the variables whose names begin with NUXT_ (Nuxt
+// documentation, 'Runtime Config'), and a key is the variable of its name.
+func (k SecretKey) ReadByNuxt() bool { return strings.HasPrefix(k.Name, "NUXT_") }
+
+// The texts that destr takes for something else (unjs/destr, src/index.ts).
+var (
+	destrWord   = regexp.MustCompile(`^(?i:true|false|undefined|null|nan|-?infinity)$`)
+	destrString = regexp.MustCompile(`^"[^"\\\x00-\x1f]*"$`)
+	destrJSON   = regexp.MustCompile(`^\s*["[{]|^\s*-?\d{1,16}(\.\d{1,17})?([Ee][+-]?\d+)?\s*$`)
+)
+
+// destrChanges reports whether destr gives anything but the text itself.
+func destrChanges(value string) bool {
+	return destrWord.MatchString(strings.TrimSpace(value)) ||
+		destrString.MatchString(value) ||
+		destrJSON.MatchString(value) && json.Valid([]byte(value))
 }
 
 // Rotation says what happens when a key gets a new value.
@@ -201,8 +237,8 @@ func (s Secret) Validate() error {
 				errs = append(errs, field.Invalid(path.Child("format"), field.OmitValueType{}, err.Error()))
 			}
 		}
-		if k.Value != "" && k.Format != nil {
-			if err := k.Format.Check(k.Value); err != nil {
+		if k.Value != "" {
+			if err := k.Check(k.Value); err != nil {
 				errs = append(errs, field.Invalid(path.Child("value"), k.Value, err.Error()))
 			}
 		}
@@ -284,7 +320,7 @@ func (n Base64) Generate(random io.Reader) (string, error) {
 type Random int
 
 func (n Random) String() string {
-	return fmt.Sprintf("random text of %d characters or more (openssl rand -hex %d)", int(n), (int(n)+1)/2)
+	return fmt.Sprintf("random text of %d characters or more (printf k; openssl rand -hex %d)", int(n), (int(n)+1)/2)
 }
 
 // Check implements Format.
@@ -298,9 +334,14 @@ func (n Random) Check(value string) error {
 // Validate refuses what is no length.
 func (n Random) Validate() error { return checkLength(int(n)) }
 
-// Generate makes a value.
+// Generate makes a value: random hex digits after a letter that is none, so
+// that no reader takes it for a number.
 func (n Random) Generate(random io.Reader) (string, error) {
-	return Hex((int(n) + 1) / 2).Generate(random)
+	digits, err := Hex((int(n) + 1) / 2).Generate(random)
+	if err != nil {
+		return "", err
+	}
+	return "k" + digits, nil
 }
 
 func checkLength(n int) error {
@@ -329,7 +370,8 @@ func randomBytes(n int, random io.Reader) ([]byte, error) {
 type URI struct {
 	// Scheme such as redis.
 	Scheme string
-	// Host is host:port, or one of several that stand in the URI, separated by commas.
+	// Host is host:port, or one of several that stand in the URI, separated
+	// by commas. The host of mongodb+srv has no port.
 	Host string
 	// Database is the path without its leading slash.
 	Database string
@@ -348,45 +390,124 @@ func (u URI) String() string {
 	return fmt.Sprintf("a URI %s://USER:PASSWORD@%s/%s", u.Scheme, host, database)
 }
 
-// Check implements Format.
+// Validate refuses what no URI can have.
+func (u URI) Validate() error {
+	if u.Scheme == "mongodb+srv" && strings.Contains(u.Host, ":") {
+		return errors.New("the host of mongodb+srv has no port: DNS gives it")
+	}
+	return nil
+}
+
+// errEncode is the mistake that all readers of connection strings punish,
+// each in its own way: one sees another host, another refuses.
+var errEncode = errors.New("the user or the password has a character that must be percent-encoded (RFC 3986): @ is %40, : is %3A, / is %2F, ? is %3F, # is %23, % is %25")
+
+// Check implements Format. It reads the value as the strictest of its
+// readers does: RFC 3986, the 'Connection String Spec' of MongoDB, and the
+// URL parser of Node.
 func (u URI) Check(value string) error {
 	scheme, rest, ok := strings.Cut(value, "://")
-	if !ok {
+	if !ok || rest == "" {
 		return fmt.Errorf("must be %s", u)
-	}
-	// Not url.Parse as a whole: MongoDB's URIs name several hosts.
-	authority, path, _ := strings.Cut(rest, "/")
-	path, _, _ = strings.Cut(path, "?")
-	userinfo, hosts := "", authority
-	if i := strings.LastIndex(authority, "@"); i >= 0 {
-		userinfo, hosts = authority[:i], authority[i+1:]
 	}
 	var errs []error
 	if u.Scheme != "" && scheme != u.Scheme {
 		errs = append(errs, fmt.Errorf("the scheme must be %s", u.Scheme))
 	}
-	if _, err := url.Parse(scheme + "://" + userinfo + "@host/"); err != nil {
-		errs = append(errs, errors.New("the user or the password has a character that must be percent-encoded"))
+	// Not url.Parse as a whole: MongoDB's URIs name several hosts.
+	authority, after := rest, ""
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		authority, after = rest[:i], rest[i:]
 	}
-	if _, password, _ := strings.Cut(userinfo, ":"); u.Password && password == "" {
+	userinfo, hosts, hasUser := "", authority, false
+	if i := strings.LastIndex(authority, "@"); i >= 0 {
+		userinfo, hosts, hasUser = authority[:i], authority[i+1:], true
+	}
+	mongo := strings.HasPrefix(scheme, "mongodb")
+	hostsErr := checkHosts(scheme, hosts, u.Host)
+	// A delimiter in the password ends the host before the password does.
+	if cut := !hasUser && strings.Contains(after, "@"); cut && (u.Password || hostsErr != nil || strings.Contains(after, "#")) {
+		return errors.Join(append(errs, errEncode)...)
+	}
+	user, password, _ := strings.Cut(userinfo, ":")
+	if !isUserinfo(user) || !isUserinfo(password) && !(isUserinfo(strings.ReplaceAll(password, ":", "")) && !mongo) {
+		errs = append(errs, errEncode)
+	}
+	if hasUser && user == "" && (mongo || password == "") {
+		errs = append(errs, errors.New("the user is missing before @"))
+	}
+	if u.Password && password == "" {
 		errs = append(errs, errors.New("the password is missing: USER:PASSWORD@ must stand before the host, its special characters percent-encoded"))
 	}
-	if u.Host != "" && !containsHost(hosts, u.Host) {
-		errs = append(errs, fmt.Errorf("the host must be %s", u.Host))
+	if hostsErr != nil {
+		errs = append(errs, hostsErr)
 	}
-	if u.Database != "" && path != u.Database {
+	pathAndQuery, _, fragment := strings.Cut(after, "#")
+	if fragment {
+		errs = append(errs, errors.New("has a fragment (#), which no reader looks at"))
+	}
+	database, _, _ := strings.Cut(strings.TrimPrefix(pathAndQuery, "/"), "?")
+	if u.Database != "" && database != u.Database {
 		errs = append(errs, fmt.Errorf("the database must be %s", u.Database))
 	}
 	return errors.Join(errs...)
 }
 
-func containsHost(hosts, want string) bool {
-	for h := range strings.SplitSeq(hosts, ",") {
-		if h == want {
-			return true
+// isUserinfo reports whether the text is a user or a password as RFC 3986 has
+// them in a URI, and text once it is decoded.
+func isUserinfo(text string) bool {
+	for _, c := range []byte(text) {
+		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+		if !letter && !strings.ContainsRune("-._~!$&'()*+,;=%", rune(c)) {
+			return false
 		}
 	}
-	return false
+	decoded, err := url.PathUnescape(text)
+	return err == nil && utf8.ValidString(decoded)
+}
+
+// defaultPorts are the ports that readers add where the URI has none.
+var defaultPorts = map[string]string{"mongodb": "27017", "redis": "6379", "rediss": "6379", "http": "80", "https": "443"}
+
+// checkHosts holds the hosts of a URI against the one that must be among
+// them, if any.
+func checkHosts(scheme, hosts, want string) error {
+	found := want == ""
+	list := strings.Split(hosts, ",")
+	if len(list) > 1 && scheme != "mongodb" {
+		return fmt.Errorf("a URI %s:// names one host", scheme)
+	}
+	for _, h := range list {
+		host, ok := withPort(scheme, h)
+		if !ok {
+			return errors.New("the host must be HOST:PORT, an IPv6 address in brackets")
+		}
+		expected, _ := withPort(scheme, want)
+		found = found || strings.EqualFold(host, expected)
+	}
+	if !found {
+		return fmt.Errorf("the host must be %s", want)
+	}
+	return nil
+}
+
+// withPort gives host:port with the scheme's own port where there is none.
+// It is false where the text is no host.
+func withPort(scheme, host string) (string, bool) {
+	if strings.Count(host, ":") > 1 && !strings.HasPrefix(host, "[") {
+		return "", false
+	}
+	u, err := url.Parse("x://" + host)
+	if err != nil || u.Host != host || u.Hostname() == "" || u.User != nil || strings.HasSuffix(host, ":") {
+		return "", false
+	}
+	port := u.Port()
+	if port == "" {
+		port = defaultPorts[scheme]
+	} else if scheme == "mongodb+srv" {
+		return "", false
+	}
+	return net.JoinHostPort(u.Hostname(), port), true
 }
 
 // DockerConfig is a registry credential, as kubectl create secret
@@ -394,45 +515,137 @@ func containsHost(hosts, want string) bool {
 type DockerConfig struct {
 	// Registry is the host that the credential is for.
 	Registry string
+	// Images are those that are pulled with it, for example
+	// registry.example.com/shop/web; a tag does not matter. If empty, the
+	// credential must be for every image of the Registry.
+	Images []string
 }
 
 func (d DockerConfig) String() string {
 	return fmt.Sprintf("a Docker config with a login for %s (kubectl create secret docker-registry)", d.Registry)
 }
 
-// Check implements Format.
+// dockerLogin is one login of a Docker config.
+type dockerLogin struct{ Auth, Username, Password string }
+
+// Check implements Format. The kubelet takes more than the host alone: a
+// scheme, a path that the image begins with, * in a part of the host
+// (Kubernetes documentation, 'Images', config.json; k8s.io/kubernetes,
+// pkg/credentialprovider/keyring.go). It tries every login that matches an
+// image, and one is enough.
 func (d DockerConfig) Check(value string) error {
 	var config struct {
-		Auths map[string]struct {
-			Auth, Username, Password string
-		} `json:"auths"`
+		Auths map[string]dockerLogin `json:"auths"`
 	}
 	if json.Unmarshal([]byte(value), &config) != nil {
 		return fmt.Errorf("must be %s", d)
 	}
-	login, ok := config.Auths[d.Registry]
-	if !ok {
-		return fmt.Errorf("has no login for %s", d.Registry)
-	}
-	user, password := login.Username, login.Password
-	if login.Auth != "" { // counts before the other two for the kubelet as well
-		auth, err := decodeAuth(login.Auth)
-		if err != nil {
-			return fmt.Errorf("the login for %s has an auth that is not base64: it must be USER:PASSWORD in base64", d.Registry)
+	// One login that cannot be decoded spoils the whole file for the kubelet.
+	problems := make(map[string]error, len(config.Auths))
+	for key, login := range config.Auths {
+		var broken bool
+		if problems[key], broken = login.check(); broken {
+			return fmt.Errorf("has a login whose auth is not base64 of USER:PASSWORD, and then the kubelet takes none of them")
 		}
-		user, password, _ = strings.Cut(auth, ":")
 	}
-	if user == "" || password == "" {
-		return fmt.Errorf("the login for %s has no user or no password", d.Registry)
+	images := d.Images
+	if len(images) == 0 {
+		images = []string{d.Registry}
 	}
-	return nil
+	var missing, unusable []string
+	for _, image := range images {
+		var matched, usable bool
+		for key := range config.Auths {
+			if loginMatches(key, image) {
+				matched, usable = true, usable || problems[key] == nil
+			}
+		}
+		switch {
+		case !matched:
+			missing = append(missing, image)
+		case !usable:
+			unusable = append(unusable, image)
+		}
+	}
+	// What is so of every image is so of the registry.
+	name := func(some []string) string {
+		if len(some) == len(images) {
+			return d.Registry
+		}
+		return strings.Join(some, ", ")
+	}
+	var errs []error
+	if len(missing) > 0 {
+		errs = append(errs, fmt.Errorf("has no login for %s", name(missing)))
+	}
+	if len(unusable) > 0 {
+		errs = append(errs, fmt.Errorf("the login for %s has no user or no password", name(unusable)))
+	}
+	return errors.Join(errs...)
 }
 
-// decodeAuth decodes base64 with or without padding.
-func decodeAuth(auth string) (string, error) {
-	b, err := base64.StdEncoding.DecodeString(auth)
-	if err != nil {
-		b, err = base64.RawStdEncoding.DecodeString(auth)
+// check says what is wrong with the login, and whether it cannot be decoded.
+func (l dockerLogin) check() (problem error, broken bool) {
+	user, password := l.Username, l.Password
+	if l.Auth != "" { // counts before the other two for the kubelet as well
+		encoding := base64.RawStdEncoding
+		if strings.HasSuffix(strings.TrimSpace(l.Auth), "=") {
+			encoding = base64.StdEncoding
+		}
+		b, err := encoding.DecodeString(l.Auth)
+		if err != nil || !strings.Contains(string(b), ":") {
+			return err, true
+		}
+		user, password, _ = strings.Cut(string(b), ":")
 	}
-	return string(b), err
+	if user == "" || password == "" {
+		return errors.New("no user or no password"), false
+	}
+	return nil, false
+}
+
+// loginMatches reports whether the kubelet takes the login under the key for
+// the image.
+func loginMatches(key, image string) bool {
+	if !strings.HasPrefix(key, "https://") && !strings.HasPrefix(key, "http://") {
+		key = "https://" + key
+	}
+	glob, err := url.Parse(key)
+	if err != nil {
+		return false
+	}
+	prefix := glob.Path
+	if strings.HasPrefix(prefix, "/v1/") || strings.HasPrefix(prefix, "/v2/") {
+		prefix = prefix[len("/v1"):]
+	}
+	if prefix == "/" {
+		prefix = ""
+	}
+	target, err := url.Parse("https://" + image)
+	if err != nil || !strings.HasPrefix(target.Path, prefix) {
+		return false
+	}
+	globHost, globPort := hostAndPort(glob.Host)
+	host, port := hostAndPort(target.Host)
+	globs, parts := strings.Split(globHost, "."), strings.Split(host, ".")
+	return globPort == port && len(globs) == len(parts) && matchAll(globs, parts)
+}
+
+// hostAndPort splits a host, whose port may be missing.
+func hostAndPort(hostport string) (host, port string) {
+	host, port, err := net.SplitHostPort(hostport)
+	if err != nil {
+		return hostport, ""
+	}
+	return host, port
+}
+
+// matchAll reports whether each pattern matches the text at its place.
+func matchAll(patterns, texts []string) bool {
+	for i, p := range patterns {
+		if ok, err := path.Match(p, texts[i]); err != nil || !ok {
+			return false
+		}
+	}
+	return true
 }

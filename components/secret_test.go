@@ -100,3 +100,22 @@ func TestSecretPendingValues(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// What destr makes of a value that Nuxt reads; see its source.
+func TestSecretKeyReadByNuxt(t *testing.T) {
+	for value, changed := range map[string]bool{
+		"123456789012": true, "1234567e8901": true, "-1": true, "1.5": true, "0": true, "1E+5": true,
+		"true": true, "FALSE": true, "null": true, "undefined": true, "NaN": true, "Infinity": true, "-infinity": true,
+		`{"a":1}`: true, `[1]`: true, `"quoted"`: true, `"a\u0062"`: true,
+		"k123456789012": false, "12345678901234567": false, "0123": false, "1e": false, "0x4AAAA": false, "+1": false,
+		"truer": false, "nil": false, "{a": false, `"a`: false, "[1": false, "abcdef": false, ".5": false, "1_000": false,
+	} {
+		err := components.SecretKey{Name: "NUXT_OIDC_CLIENT_ID"}.Check(value)
+		if (err != nil) != changed || changed && !strings.Contains(err.Error(), "is no text to Nuxt") {
+			t.Errorf("%s: %v, want refused %v", value, err, changed)
+		}
+		if err := (components.SecretKey{Name: "SESSION_REDIS_URL"}).Check(value); err != nil {
+			t.Errorf("%s is refused where Nuxt does not read it: %v", value, err)
+		}
+	}
+}

@@ -341,10 +341,8 @@ func (c *checker) value(ref components.KeyRef, k components.SecretKey, value str
 		}
 		return true
 	}
-	if k.Format != nil {
-		if err := k.Format.Check(trimmed); err != nil {
-			c.find(at, strings.ReplaceAll(err.Error(), "\n", "; "))
-		}
+	if err := k.Check(trimmed); err != nil {
+		c.find(at, strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	if c.set.isForeign(trimmed) {
 		c.find(at, "names a domain of another environment ("+strings.Join(c.set.ForeignDomains, " or ")+"): take the value of this one")

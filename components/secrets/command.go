@@ -324,15 +324,15 @@ Examples:
   # First boot: make Secrets, supply what is listed, check, apply, remove.
   {program} generate -into secrets.yaml
   $EDITOR secrets.yaml
-  {program} check secrets.yaml && kubectl apply -f secrets.yaml && rm secrets.yaml
+  {program} check secrets.yaml && kubectl apply --server-side -f secrets.yaml && rm secrets.yaml
   # Later changes: start from the cluster, or its data may be lost.
   {program} generate -live -into secrets.yaml
   $EDITOR secrets.yaml
-  {program} check secrets.yaml && kubectl apply -f secrets.yaml && rm secrets.yaml
+  {program} check secrets.yaml && kubectl apply --server-side -f secrets.yaml && rm secrets.yaml
   # Before a deploy.
   {program} check -live
   # Straight into a new cluster, once: a second run makes other values.
-  {program} generate -env {last} | kubectl apply -f -
+  {program} generate -env {last} | kubectl apply --server-side -f -
   # Encrypted for a repository, with SOPS.
   sops -e --encrypted-regex '^(data|stringData)$' secrets.yaml > secrets.enc.yaml
   {program} check secrets.enc.yaml

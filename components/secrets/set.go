@@ -171,26 +171,3 @@ func How(k components.SecretKey) string {
 func saysMore(k components.SecretKey) bool {
 	return k.Format != nil && !strings.Contains(k.Source, k.Format.String())
 }
-
-// placeholderWords are what people leave where a value belongs.
-var placeholderWords = []string{"changeme", "change-me", "change_me", "password", "secret", "todo", "tbd", "none", "null", "example", "placeholder", "dummy"}
-
-// isPlaceholder says that the text only keeps the place of a value.
-func isPlaceholder(value string) bool {
-	value = strings.TrimSpace(value)
-	if value == "" || strings.Trim(value, "xX*.") == "" {
-		return true
-	}
-	// A connection string with one part left open, too. Random text has one
-	// of these words as good as never.
-	if strings.Contains(value, components.Placeholder) || strings.Contains(value, "PASSWORD") || strings.Contains(strings.ToLower(value), "changeme") {
-		return true
-	}
-	if _, rest, ok := strings.Cut(value, "<"); ok {
-		inside, _, closed := strings.Cut(rest, ">")
-		if closed && inside != "" && strings.Trim(strings.ToLower(inside), "abcdefghijklmnopqrstuvwxyz_- ") == "" {
-			return true
-		}
-	}
-	return slices.Contains(placeholderWords, strings.ToLower(value))
-}

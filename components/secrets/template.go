@@ -66,7 +66,8 @@ func (s Set) render(secrets []components.Secret, values map[components.KeyRef]st
 		if i == 0 {
 			about = append(about,
 				"Filled in, this is secret: keep it out of the repository",
-				components.Placeholder+" stands where a value is missing")
+				components.Placeholder+" stands where a value is missing",
+				"Apply it with kubectl apply --server-side: without, kubectl keeps the values in an annotation, in the clear")
 		}
 		if secret.Reader != "" {
 			about = append(about, "Read by "+secret.Reader)
