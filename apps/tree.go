@@ -112,7 +112,15 @@ func (t tier) tree() render.Tree {
 	// Last by name: where the tier runs already, its pods get what they are
 	// allowed before the rest is closed.
 	apps.Files = append(apps.Files, render.File{Name: "zz-default-deny", Components: []render.Component{solver(), deny(namespace)}})
-	deployer := components.Deployer{Name: "ci-deployer", Namespace: namespace}
+	deployer := components.Deployer{
+		Name:      "ci-deployer",
+		Namespace: namespace,
+		Secrets:   make(map[string][]components.Secret),
+		Command:   "kubectl apply -f out/ci",
+	}
+	for _, a := range t.apps {
+		deployer.Secrets[a.Web.Name] = []components.Secret{a.Secret}
+	}
 	for _, f := range apps.Files {
 		for _, c := range f.Components {
 			deployer.Applies = append(deployer.Applies, c)
@@ -124,7 +132,12 @@ func (t tier) tree() render.Tree {
 	namespaces := render.File{Name: "00-namespaces", Components: []render.Component{
 		components.Namespace{Name: namespace, PodSecurity: t.podSecurity(), PodSecurityVersion: kubernetesRelease},
 	}}
-	ci := render.Layer{Name: "ci", Files: []render.File{{Name: deployer.Name, Components: []render.Component{deployer}}}}
+	ci := render.Layer{Name: "ci", Files: []render.File{
+		{Name: deployer.Name, Components: []render.Component{deployer}},
+		{Name: "quota", Components: []render.Component{
+			components.Quota{Name: "quota", Namespace: namespace, Holds: deployer.Applies},
+		}},
+	}}
 	if t.runner != nil {
 		namespaces.Components = append(namespaces.Components,
 			components.Namespace{Name: ciNamespace, PodSecurity: "privileged", PodSecurityVersion: kubernetesRelease})

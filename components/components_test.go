@@ -190,6 +190,10 @@ func TestRefused(t *testing.T) {
 		{"a deployer of nothing", components.Deployer{Name: "d", Namespace: "shop"}, []string{"applies: Required value: give what it applies"}},
 		{"a deployer of a mistake", components.Deployer{Name: "d", Namespace: "shop", Applies: []components.Component{nil, components.ConfigMap{}}},
 			[]string{"applies[0]: Required value: is nil", "applies[1]: Invalid value: its objects cannot be made"}},
+		{"a deployer of an image without a registry", components.Deployer{Name: "d", Namespace: "shop", Applies: []components.Component{app(func(w *components.WebApp) { w.Image = "nginx:1" })}},
+			[]string{`applies[0]: Invalid value: "nginx:1": the image of Deployment "web" names no registry, and the deployer may take images from the registry of the layer only: write it in full, such as docker.io/library/nginx:1`}},
+		{"Secrets of no workload, and of elsewhere", components.Deployer{Name: "d", Namespace: "shop", Applies: []components.Component{web()}, Secrets: map[string][]components.Secret{"wep": {{Name: "s", Namespace: "shop"}}, "web": {{Name: "s", Namespace: "other"}}}},
+			[]string{"secrets[wep]: Invalid value: there is no workload of this name in applies", `secrets[web][0].namespace: Invalid value: "other": must be the deployer's, shop`}},
 		{"no object", components.Plain(nil, (*corev1.Pod)(nil)), []string{"object 0 is nil", "object 1 is nil"}},
 
 		// Last words.

@@ -6,7 +6,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -14,19 +13,41 @@ import (
 
 // Deployer is the identity with which a pipeline applies a layer: a
 // ServiceAccount, a Role that allows exactly the kinds of that layer, their
-// RoleBinding, and a Secret in which the cluster puts the token.
+// RoleBinding, a Secret in which the cluster puts the token, and an admission
+// policy for what verbs and kinds do not say.
 //
 // The built-in ClusterRole admin would not do: it lacks Traefik's kinds. And
-// it would be too much: whoever may read Secrets has them all. Still, who may
-// create pods can mount any Secret of the namespace.
+// it would be too much: whoever may read Secrets has them all.
+//
+// Who may apply a Deployment may run any image with any Secret of the
+// namespace, take any host, and open a Service to the world. So the
+// ValidatingAdmissionPolicy refuses what the objects of Applies do not do
+// today: images of another registry folder, other hosts, Secrets, keys and
+// ServiceAccounts than a workload has, Services that are open to the outside.
+// Tags, variables, replicas and resources are free. It binds the Deployer
+// alone, and nobody else. Custom kinds that route traffic or hold Secrets by
+// themselves, such as Traefik's IngressRoute, it does not look into.
 type Deployer struct {
-	// Name of all four objects; the Secret's has -token after it.
+	// Name of the objects; the Secret's has -token after it, and those of the
+	// policy, which are not in a namespace, have the namespace after a dot.
 	Name string
 	// Namespace in which it may apply.
 	Namespace string
 	// Applies are the components that it applies. The Role is made from the
-	// kinds of their objects.
+	// kinds of their objects, the policy from what they refer to.
 	Applies []Component
+	// Secrets are the contracts of a workload's own Secrets, by the name of
+	// the workload: it may read each of their keys, also those that it does
+	// not read today. Of other Secrets it may read what its objects do. So a
+	// rollback to a release that read other keys of its own is no news.
+	Secrets map[string][]Secret
+	// Plurals are the names that RBAC has for kinds which are not in the
+	// library's table, by Kind.group: kubectl api-resources lists them.
+	Plurals map[string]string
+	// Command applies the Deployer itself, for example "kubectl apply -f
+	// out/ci". The policy's refusals name it. If empty, they say that the
+	// layer of the Deployer must be applied.
+	Command string
 	// Prune allows it to delete objects of those kinds.
 	Prune bool
 	// Changes are the last words on the objects.
@@ -44,7 +65,11 @@ func (d Deployer) Objects() ([]Object, error) {
 	if len(d.Applies) == 0 {
 		errs = append(errs, field.Required(field.NewPath("applies"), "give what it applies: without that it may do nothing"))
 	}
-	rules, mistakes := d.rules(field.NewPath("applies"))
+	applied, mistakes := d.applied()
+	errs = append(errs, mistakes...)
+	rules, mistakes := d.rules(applied)
+	errs = append(errs, mistakes...)
+	policy, mistakes := d.policy(applied)
 	errs = append(errs, mistakes...)
 	objects := []Object{
 		&corev1.ServiceAccount{
@@ -68,39 +93,79 @@ func (d Deployer) Objects() ([]Object, error) {
 			ObjectMeta: meta(d.Namespace, d.Name+"-token"),
 			Type:       corev1.SecretTypeServiceAccountToken,
 		},
+		policy,
+		d.binding(),
 	}
 	objects[3].SetAnnotations(map[string]string{corev1.ServiceAccountNameKey: d.Name})
 	errs = append(errs, Apply(objects, d.Changes)...)
 	return objects, Mistakes("Deployer", d.Namespace, d.Name, errs)
 }
 
+// applied is an object that the Deployer applies.
+type applied struct {
+	Object
+	// path of the component that has it.
+	path *field.Path
+}
+
+// applied makes the objects of the components.
+func (d Deployer) applied() ([]applied, field.ErrorList) {
+	var list []applied
+	var errs field.ErrorList
+	for i, c := range d.Applies {
+		path := field.NewPath("applies").Index(i)
+		if c == nil {
+			errs = append(errs, field.Required(path, "is nil"))
+			continue
+		}
+		objects, err := c.Objects()
+		if err != nil {
+			// What is wrong is told where the component itself is rendered.
+			errs = append(errs, field.Invalid(path, field.OmitValueType{}, "its objects cannot be made"))
+			continue
+		}
+		for _, o := range objects {
+			if o.GetNamespace() != d.Namespace {
+				errs = append(errs, field.Invalid(path, field.OmitValueType{}, fmt.Sprintf("%s %q is not in namespace %s: the deployer cannot apply it, leave it to a cluster admin's layer",
+					o.GetObjectKind().GroupVersionKind().Kind, o.GetName(), d.Namespace)))
+				continue
+			}
+			list = append(list, applied{o, path})
+		}
+	}
+	return list, errs
+}
+
 // rules allow to apply the kinds of the layer, and to watch a rollout.
-func (d Deployer) rules(path *field.Path) ([]rbacv1.PolicyRule, field.ErrorList) {
+func (d Deployer) rules(objects []applied) ([]rbacv1.PolicyRule, field.ErrorList) {
 	verbs := []string{"get", "list", "watch", "create", "patch"}
 	if d.Prune {
 		verbs = append(verbs, "delete")
 	}
 	var errs field.ErrorList
 	byGroup := make(map[string][]string)
-	for i, c := range d.Applies {
-		if c == nil {
-			errs = append(errs, field.Required(path.Index(i), "is nil"))
-			continue
+	told, used := make(map[string]bool), make(map[string]bool)
+	for _, o := range objects {
+		kind := o.GetObjectKind().GroupVersionKind().GroupKind()
+		name := kind.String()
+		used[name] = true
+		if resource, ok := resourceOf(kind, d.Plurals); ok {
+			byGroup[kind.Group] = append(byGroup[kind.Group], resource)
+		} else if !told[name] {
+			told[name] = true
+			errs = append(errs, field.Required(field.NewPath("plurals").Key(name), fmt.Sprintf("say by which name RBAC knows the kind of %s %q in %s, for example Plurals: map[string]string{%q: %q}; the command kubectl api-resources --api-group=%s lists it",
+				kind.Kind, o.GetName(), o.path, name, "…", kind.Group)))
 		}
-		objects, err := c.Objects()
-		if err != nil {
-			// What is wrong is told where the component itself is rendered.
-			errs = append(errs, field.Invalid(path.Index(i), field.OmitValueType{}, "its objects cannot be made"))
-			continue
+	}
+	for _, name := range sortedKeys(d.Plurals) {
+		path, plural := field.NewPath("plurals").Key(name), d.Plurals[name]
+		for _, msg := range validation.IsDNS1035Label(plural) {
+			errs = append(errs, field.Invalid(path, plural, msg))
 		}
-		for _, o := range objects {
-			gvk := o.GetObjectKind().GroupVersionKind()
-			if o.GetNamespace() != d.Namespace {
-				errs = append(errs, field.Invalid(path.Index(i), field.OmitValueType{}, fmt.Sprintf("%s %q is not in namespace %s: the deployer cannot apply it, leave it to a cluster admin's layer", gvk.Kind, o.GetName(), d.Namespace)))
-				continue
-			}
-			plural, _ := apimeta.UnsafeGuessKindToResource(gvk)
-			byGroup[plural.Group] = append(byGroup[plural.Group], plural.Resource)
+		if known, ok := plurals[name]; ok {
+			errs = append(errs, field.Forbidden(path, "is known to be "+known+": leave it out"))
+		} else if !used[name] {
+			errs = append(errs, field.Forbidden(path, "nothing of this kind is applied: leave it out, or write the kind as Kind.group"))
 		}
 	}
 	var rules []rbacv1.PolicyRule

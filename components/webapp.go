@@ -585,13 +585,7 @@ func (w WebApp) env() []corev1.EnvVar {
 func (w WebApp) resources() corev1.ResourceRequirements {
 	r := *w.Resources.DeepCopy() // the object is the caller's
 	if len(r.Requests) == 0 && len(r.Limits) == 0 && len(r.Claims) == 0 {
-		r = corev1.ResourceRequirements{
-			Requests: corev1.ResourceList{
-				corev1.ResourceCPU:    *resource.NewMilliQuantity(50, resource.DecimalSI),
-				corev1.ResourceMemory: *resource.NewQuantity(128<<20, resource.BinarySI),
-			},
-			Limits: corev1.ResourceList{corev1.ResourceMemory: *resource.NewQuantity(512<<20, resource.BinarySI)},
-		}
+		r = defaultResources()
 		if w.Assumed.Memory {
 			r.Limits[corev1.ResourceMemory] = *resource.NewQuantity(2<<30, resource.BinarySI)
 		}

@@ -224,6 +224,8 @@ func TestApply(t *testing.T) {
 			// An empty cluster takes the layers in one pass, each applied by
 			// the hands that it is meant for.
 			c.kubectl("apply", "-f", filepath.Join(out, "ci"))
+			pipeline := identity{c, deployer}
+			pipeline.active("dezky-apps")
 			c.kubectl("apply", deployer, "-f", filepath.Join(out, "apps"))
 			c.kubectl("create", "namespace", "dezky-auth")
 			c.kubectl("apply", "-f", filepath.Join(out, "auth"))
@@ -241,6 +243,9 @@ func TestApply(t *testing.T) {
 			if n := strings.Count(c.kubectl("get", "-o", "name", "-f", filepath.Join(out, "ci"), "-f", filepath.Join(out, "apps"), "-f", filepath.Join(out, "auth")), "\n"); n != report.Objects {
 				t.Errorf("%d objects in the cluster, %d rendered", n, report.Objects)
 			}
+
+			// The namespace of the apps is kept within its quota.
+			quota(t, c, "dezky-apps")
 
 			// The pods pass the Pod Security of their namespaces.
 			var list appsv1.DeploymentList
@@ -265,6 +270,7 @@ func TestApply(t *testing.T) {
 			}
 
 			// The pipeline may do its work and nothing else.
+			tierDoors(t, pipeline, tree)
 			for _, tc := range []struct {
 				args []string
 				want string
@@ -277,6 +283,9 @@ func TestApply(t *testing.T) {
 				{[]string{"create", "pods"}, "no"},
 				{[]string{"delete", "deployments.apps"}, "no"},
 				{[]string{"patch", "namespaces"}, "no"},
+				{[]string{"patch", "resourcequotas"}, "no"},
+				{[]string{"patch", "limitranges"}, "no"},
+				{[]string{"patch", "validatingadmissionpolicies.admissionregistration.k8s.io"}, "no"},
 				{[]string{"create", "rolebindings.rbac.authorization.k8s.io"}, "no"},
 			} {
 				out, _ := c.try(nil, append([]string{"auth", "can-i", deployer, "-n", "dezky-apps"}, tc.args...)...)
