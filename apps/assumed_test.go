@@ -38,6 +38,33 @@ func TestAssumedDocumented(t *testing.T) {
 	}
 }
 
+// TestAssumedReported: a component of which something is marked as assumed
+// reports it.
+func TestAssumedReported(t *testing.T) {
+	marked := 0
+	for _, env := range EnvironmentNames() {
+		for _, layer := range testTree(t, env).Layers {
+			for _, file := range layer.Files {
+				for _, c := range file.Components {
+					v := reflect.Indirect(reflect.ValueOf(c))
+					if v.Kind() != reflect.Struct {
+						continue
+					}
+					if f := v.FieldByName("Assumed"); !f.IsValid() || f.IsZero() {
+						continue
+					}
+					if marked++; len(c.About().Assumed) == 0 {
+						t.Errorf("%s: %s/%s: a %T is marked as assumed, and reports nothing", env, layer.Name, file.Name, c)
+					}
+				}
+			}
+		}
+	}
+	if marked == 0 {
+		t.Error("nothing is marked as assumed: the test looks at nothing")
+	}
+}
+
 // TestConfirm confirms the assumptions of one app, one after the other, in a
 // small tree of its own: each is one assignment, and none touches another app.
 func TestConfirm(t *testing.T) {

@@ -19,8 +19,8 @@ type Assumed struct {
 	Subject bool
 }
 
-// Assumptions implements the optional part of components.Component.
-func (b Blueprint) Assumptions() []components.Assumption {
+// assumptions returns what nobody has confirmed.
+func (b Blueprint) assumptions() []components.Assumption {
 	if len(b.Clients) == 0 {
 		return nil
 	}

@@ -17,7 +17,7 @@ func TestAssumed(t *testing.T) {
 		{Assumed{Subject: true}, "the subject of the tokens (sub_mode)", "", "https://auth.example.com/api/v3/providers/oauth2/"},
 	} {
 		b := blueprint(func(b *Blueprint) { b.Assumed = tc.assumed })
-		list := b.Assumptions()
+		list := b.About().Assumed
 		if len(list) != 1 {
 			t.Fatalf("%+v: assumptions %v", tc.assumed, list)
 		}
@@ -32,7 +32,7 @@ func TestAssumed(t *testing.T) {
 			t.Error("sub_mode is rendered, and nobody has confirmed it")
 		}
 	}
-	if list := blueprint().Assumptions(); len(list) != 0 {
+	if list := blueprint().About().Assumed; len(list) != 0 {
 		t.Errorf("confirmed, it still assumes %v", list)
 	}
 }

@@ -190,4 +190,6 @@ func lifetime(d time.Duration) string {
 
 // About implements components.Component: Authentik's worker reads the
 // ConfigMap.
-func (b Blueprint) About() components.About { return components.About{ReadElsewhere: true} }
+func (b Blueprint) About() components.About {
+	return components.About{ReadElsewhere: true, Assumed: b.assumptions()}
+}

@@ -17,8 +17,8 @@ type Assumed struct {
 	Sizes bool
 }
 
-// Assumptions implements the optional part of components.Component.
-func (r Runner) Assumptions() []components.Assumption {
+// About implements components.Component.
+func (r Runner) About() components.About {
 	at := "Runner " + r.Namespace + "/" + r.Name + ": "
 	assumed := r.Assumed
 	r = r.withDefaults()
@@ -49,5 +49,5 @@ func (r Runner) Assumptions() []components.Assumption {
 			Buys:    "limits near the need",
 		})
 	}
-	return list
+	return components.About{Assumed: list}
 }

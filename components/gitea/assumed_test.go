@@ -10,7 +10,7 @@ import (
 // confirms it, and changes nothing of what is rendered.
 func TestAssumed(t *testing.T) {
 	confirmed := Runner{Name: "runner", Namespace: "ci", Instance: "https://git.example.com", Image: "gitea/runner:9.9", DockerImage: "docker:99-dind", MTU: 1400}
-	if list := confirmed.Assumptions(); len(list) != 0 {
+	if list := confirmed.About().Assumed; len(list) != 0 {
 		t.Errorf("confirmed, it still assumes %v", list)
 	}
 	want, err := confirmed.Objects()
@@ -27,7 +27,7 @@ func TestAssumed(t *testing.T) {
 	} {
 		open := confirmed
 		open.Assumed = tc.assumed
-		list := open.Assumptions()
+		list := open.About().Assumed
 		if len(list) != 1 {
 			t.Fatalf("%+v: assumptions %v", tc.assumed, list)
 		}

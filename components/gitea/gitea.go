@@ -125,9 +125,6 @@ func (r Runner) Secret() components.Secret {
 	}
 }
 
-// About implements components.Component.
-func (Runner) About() components.About { return components.About{} }
-
 // Objects implements components.Component.
 func (r Runner) Objects() ([]components.Object, error) {
 	errs := r.validate()
