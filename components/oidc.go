@@ -235,8 +235,8 @@ func (c OIDCClient) SecretEnv() map[string]KeyRef {
 func (c OIDCClient) Secret() Secret {
 	c = c.WithDefaults()
 	keys := []SecretKey{
-		{Name: KeyClientID, Purpose: "OIDC client id at Authentik; public, but random", Format: Random(12), Rotation: RotationNeedsPeer},
-		{Name: KeyClientSecret, Purpose: "OIDC client secret at Authentik", Format: Random(64), Rotation: RotationNeedsPeer},
+		{Name: KeyClientID, Purpose: "OIDC client id at Authentik; public, but random", Format: Random(12), Rotation: RotationNeedsBlueprint},
+		{Name: KeyClientSecret, Purpose: "OIDC client secret at Authentik", Format: Random(64), Rotation: RotationNeedsBlueprint},
 		{Name: KeyRedirectURI, Purpose: "Callback after sign-in; the app takes it inline", Format: URI{Scheme: "https", Host: c.Host}, Value: c.appRedirectURI()},
 		{Name: KeySessionSecret, Purpose: "Encrypts the session cookie; one that is too short is silently replaced by a random one per pod", Format: Random(48), Rotation: RotationLogsOut},
 		{Name: KeyAuthSessionSecret, Purpose: "Encrypts the cookie of a sign-in under way", Format: Random(48)},

@@ -111,6 +111,10 @@ const (
 	// RotationNeedsPeer: every other place that holds the value must change at
 	// the same time.
 	RotationNeedsPeer Rotation = "must change everywhere it is held, at once"
+	// RotationNeedsBlueprint: Authentik holds the value through a blueprint,
+	// which it applies anew when its text changes, not when a variable does
+	// (goauthentik/authentik, authentik/blueprints/v1/tasks.py).
+	RotationNeedsBlueprint Rotation = "must change everywhere it is held, at once: then restart Authentik's worker and apply the blueprint by hand (Admin, Customization, Blueprints)"
 )
 
 // KeyRef names a key of a Secret.

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
 func TestMain(m *testing.M) {
+	syscall.Umask(0o077) // the scripts' files hold secrets
 	testscript.Main(m, map[string]func(){"secrets": main})
 }
 

@@ -286,7 +286,7 @@ func TestSecret(t *testing.T) {
 	var got []string
 	for _, k := range secret.Keys {
 		got = append(got, k.Name+" = "+k.SameAs.String())
-		if k.Value != "" || k.Format == nil || k.Rotation != components.RotationNeedsPeer {
+		if k.Value != "" || k.Format == nil || k.Rotation != components.RotationNeedsBlueprint {
 			t.Errorf("%+v: must be secret, with the app's format and rotation", k)
 		}
 	}

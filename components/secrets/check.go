@@ -40,11 +40,11 @@ func (f Finding) String() string {
 // encrypted, or SealedSecrets. A Secret in it that comes from a cluster and
 // has no contract is left alone. All findings come at once, in the order of
 // the contracts.
-func (s Set) Check(input []byte) []Finding { return s.check(input, nil) }
+func (s Set) Check(input []byte) []Finding { return s.check(input, "") }
 
-// check holds the input against the contracts or, unless only is nil, against
-// that one of them. What else the input has is then only compared with it.
-func (s Set) check(input []byte, only *components.Secret) []Finding {
+// check holds the input against the contracts in the scope. What else the
+// input has is then only compared with them.
+func (s Set) check(input []byte, only scope) []Finding {
 	var r reader
 	complete := r.read(input)
 	if complete && len(r.secrets) == 0 && len(r.findings) == 0 && !r.listed {
@@ -68,8 +68,8 @@ type checker struct {
 	order    map[string]int
 	secrets  []*filled
 	findings []Finding
-	// only is the contract that is checked, or nil for all.
-	only *components.Secret
+	names    map[string]bool // of all keys
+	only     scope
 	// unclear says that a Secret may be in the input and was not made out.
 	unclear bool
 	// carries says that the input is the cluster, whose values go to a file.
@@ -78,11 +78,12 @@ type checker struct {
 
 // newChecker begins with what reading the input found.
 func newChecker(s Set, read []Finding) *checker {
-	c := &checker{set: s, keys: s.keys(), order: make(map[string]int), findings: read, unclear: len(read) > 0}
+	c := &checker{set: s, keys: s.keys(), order: make(map[string]int), names: make(map[string]bool), findings: read, unclear: len(read) > 0}
 	for _, secret := range s.Secrets {
 		c.order[placeOf(secret)] = len(c.order) + 1
 		for _, k := range secret.Keys {
 			c.order[place(refTo(secret, k.Name))] = len(c.order) + 1
+			c.names[k.Name] = true
 		}
 	}
 	return c
@@ -98,20 +99,25 @@ func (c *checker) note(place, problem string) {
 
 // sorted gives the findings by place, those of one place as they were found.
 func (c *checker) sorted() []Finding {
-	c.findings = slices.DeleteFunc(c.findings, func(f Finding) bool {
-		inContract := c.order[f.Place] > 0
-		return c.only != nil && inContract && !isOf(f.Place, *c.only) && !isOf(f.other, *c.only)
-	})
+	if c.only != "" {
+		inScope := make(map[string]bool)
+		for _, secret := range c.set.Secrets {
+			if c.only.has(secret) {
+				inScope[placeOf(secret)] = true
+				for _, k := range secret.Keys {
+					inScope[place(refTo(secret, k.Name))] = true
+				}
+			}
+		}
+		c.findings = slices.DeleteFunc(c.findings, func(f Finding) bool {
+			return c.order[f.Place] > 0 && !inScope[f.Place] && !inScope[f.other]
+		})
+	}
 	for i, f := range c.findings {
 		c.findings[i].order = c.order[f.Place]
 	}
 	slices.SortStableFunc(c.findings, func(a, b Finding) int { return a.order - b.order })
 	return c.findings
-}
-
-// isOf says that the place is the Secret or one of its keys.
-func isOf(at string, s components.Secret) bool {
-	return at == placeOf(s) || strings.HasPrefix(at, placeOf(s)+", key ")
 }
 
 // match finds the contract of each Secret of the input.
@@ -138,7 +144,7 @@ func (c *checker) match(secrets []*filled) {
 		for i := range c.set.Secrets {
 			contract := &c.set.Secrets[i]
 			n := inCommon(f, contract)
-			better := n > most || n > 0 && n == most && contract == c.only
+			better := n > most || n > 0 && n == most && c.only != "" && c.only.has(*contract)
 			if better && c.found(contract) == nil {
 				f.contract, most = contract, n
 			}
@@ -180,12 +186,11 @@ func (c *checker) matchByName(f *filled) {
 
 // found is the Secret of the input for a contract.
 func (c *checker) found(contract *components.Secret) *filled {
-	for _, f := range c.secrets {
-		if f.contract == contract {
-			return f
-		}
+	i := slices.IndexFunc(c.secrets, func(f *filled) bool { return f.contract == contract })
+	if i < 0 {
+		return nil
 	}
-	return nil
+	return c.secrets[i]
 }
 
 func inCommon(f *filled, contract *components.Secret) int {
@@ -249,21 +254,26 @@ func (c *checker) wrongType(f *filled, want corev1.SecretType) {
 	}
 }
 
-// unknown reports a key that the contract lacks. Its name is not printed
-// unless some contract has it: it may be a value that slipped to the left.
+// unknown reports a key that the contract lacks. In a file its name is not
+// printed unless some contract has it: it may be a value that slipped to the
+// left. What stands under data was not typed in: it is kept.
 func (c *checker) unknown(f *filled, e entry) {
 	at := placeOf(*f.contract)
-	for ref := range c.keys {
-		if ref.Key == e.name {
-			c.find(at, "has the key "+ref.Key+", which belongs to another Secret: remove it")
-			return
-		}
+	for _, p := range e.problems {
+		c.find(at, fmt.Sprintf("the value of the key on line %d %s", e.line, p))
 	}
-	if f.cluster {
+	switch {
+	case c.carries:
+		c.note(at, "has the key "+e.name+", which the contract lacks: it is kept, under data")
+	case c.names[e.name]:
+		c.find(at, "has the key "+e.name+", which belongs to another Secret: remove it")
+	case f.cluster:
 		c.find(at, fmt.Sprintf("has a key that the contract lacks: remove it, or add it there (kubectl describe secret -n %s %s lists the keys)", f.contract.Namespace, f.contract.Name))
-		return
+	case e.inBase64 && f.encrypted == "":
+		c.note(at, fmt.Sprintf("has a key that the contract lacks, on line %d under data: it stays; if nothing reads it, remove it", e.line))
+	default:
+		c.find(at, fmt.Sprintf("has a key that the contract lacks, on line %d: remove it, or correct its name", e.line))
 	}
-	c.find(at, fmt.Sprintf("has a key that the contract lacks, on line %d: remove it, or correct its name", e.line))
 }
 
 // missing reports Secrets and keys that are not there. Where the input is
@@ -295,6 +305,10 @@ func (c *checker) missing() {
 func (c *checker) contents() {
 	values := make(map[components.KeyRef]string)
 	for _, f := range c.secrets {
+		if f.annotated {
+			c.note(placeOf(*f.contract), fmt.Sprintf("has the annotation in which client-side apply keeps earlier values: kubectl annotate secret -n %s %s %s-, and apply with --server-side",
+				f.contract.Namespace, f.contract.Name, corev1.LastAppliedConfigAnnotation))
+		}
 		if f.encrypted != "" {
 			c.note(placeOf(*f.contract), "is encrypted by "+f.encrypted+": only its key names are checked, not its values")
 		}

@@ -1,6 +1,7 @@
 package secrets
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"flag"
@@ -11,6 +12,7 @@ import (
 	"strings"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/internal/cli"
 )
 
 // Command is a program for the Secrets of some environments. Its main
@@ -31,32 +33,15 @@ type Command struct {
 
 // Run does what the arguments say, without the program's name. It gives the
 // exit status: 0, 1 for findings and for anything that is refused, 2 for
-// arguments that are not understood.
+// arguments that are not understood. An interrupt ends it, and kubectl with it.
 func (c Command) Run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	err := c.run(args, stdin, stdout, stderr)
-	var wrong usageError
-	switch {
-	case err == nil:
-		return 0
-	case errors.Is(err, flag.ErrHelp):
-		c.usage(stdout)
-		return 0
-	case errors.As(err, &wrong):
-		fmt.Fprintf(stderr, "%s: %s\n%s -h explains the commands\n", c.Name, wrong, c.Name)
-		return 2
-	}
-	for line := range strings.SplitSeq(err.Error(), "\n") {
-		fmt.Fprintf(stderr, "%s: %s\n", c.Name, line)
-	}
-	return 1
+	program := cli.Program{Name: c.Name, Help: c.usage, Stdout: stdout, Stderr: stderr}
+	return program.Run(func(ctx context.Context) error { return c.run(ctx, program, args, stdin) })
 }
 
-// usageError says what is not understood of the arguments.
-type usageError string
+type usageError = cli.UsageError
 
-func (e usageError) Error() string { return string(e) }
-
-func (c Command) run(args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+func (c Command) run(ctx context.Context, p cli.Program, args []string, stdin io.Reader) error {
 	if len(c.Environments) == 0 {
 		return errors.New("the program knows no environment: its Command must have Environments")
 	}
@@ -68,11 +53,11 @@ func (c Command) run(args []string, stdin io.Reader, stdout, stderr io.Writer) e
 	}
 	switch args[0] {
 	case "template":
-		return c.template(args[1:], stdout)
+		return c.template(p, args[1:])
 	case "generate":
-		return c.generate(args[1:], stdout, stderr)
+		return c.generate(ctx, p, args[1:])
 	case "check":
-		return c.check(args[1:], stdin, stderr)
+		return c.check(ctx, p, args[1:], stdin)
 	case "-h", "-help", "--help", "help":
 		return flag.ErrHelp
 	}
@@ -113,7 +98,7 @@ func (c Command) parse(flags *flag.FlagSet, args []string, most int) (Set, error
 	return set, set.Validate()
 }
 
-func (c Command) template(args []string, stdout io.Writer) error {
+func (c Command) template(p cli.Program, args []string) error {
 	set, err := c.parse(flag.NewFlagSet("template", flag.ContinueOnError), args, 0)
 	if err != nil {
 		return err
@@ -122,42 +107,54 @@ func (c Command) template(args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.WriteString(stdout, text)
+	_, err = io.WriteString(p.Stdout, text)
 	return err
 }
 
-func (c Command) generate(args []string, stdout, stderr io.Writer) error {
+func (c Command) generate(ctx context.Context, p cli.Program, args []string) error {
 	flags := flag.NewFlagSet("generate", flag.ContinueOnError)
 	into := flags.String("into", "", "")
 	only := flags.String("only", "", "")
 	fromCluster := flags.Bool("live", false, "")
-	context := flags.String("context", "", "")
+	kubeContext := flags.String("context", "", "")
 	set, err := c.parse(flags, args, 0)
 	if err != nil {
 		return err
 	}
-	one, err := set.only(*only)
+	one, err := set.scope(*only)
 	switch {
 	case err != nil:
 		return err
-	case one != nil && *into == "":
+	case one != "" && *into == "":
 		return usageError("-only needs -into: what is not printed must be kept in a file, or values that are shared differ next time")
 	case *fromCluster && *into == "":
 		return usageError("-live needs -into: name the file to write, which must not be there yet")
-	case *context != "" && !*fromCluster:
+	case *kubeContext != "" && !*fromCluster:
 		return usageError("-context needs -live")
 	}
-	var existing []byte
+	var old []byte
 	if *into != "" {
-		if existing, err = readFile(*into); err != nil {
+		stale, err := removeStale(*into)
+		for _, n := range stale {
+			p.Note("%s", n)
+		}
+		if err != nil {
 			return err
 		}
+		var notes []string
+		if old, notes, err = readFile(*into); err != nil {
+			return err
+		}
+		for _, n := range notes {
+			p.Note("%s", n)
+		}
 	}
+	existing := old
 	if *fromCluster {
-		if existing != nil {
+		if old != nil {
 			return fmt.Errorf("%s: is there already, and with -live the values come from the cluster: remove it, or leave -live out", *into)
 		}
-		if existing, err = live(*context, set.namespaces()); err != nil {
+		if existing, err = live(ctx, *kubeContext, namespaces(set.Secrets)); err != nil {
 			return err
 		}
 	}
@@ -165,109 +162,105 @@ func (c Command) generate(args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if *into != "" {
-		out, err := set.render(set.Secrets, f.values)
-		if err != nil {
-			return err
-		}
-		if err := writeFile(*into, out); err != nil {
-			return err
-		}
-	}
-	if *into == "" || one != nil {
-		printed := set.Secrets
-		if one != nil {
-			printed = []components.Secret{*one}
-		}
-		out, err := set.render(printed, f.values)
-		if err != nil {
-			return err
-		}
-		if _, err := stdout.Write(out); err != nil {
-			return err
-		}
-	}
+	// Before anything is written: what the file does to those who sign in.
 	for _, n := range f.notes {
-		fmt.Fprintf(stderr, "%s: note: %s\n", c.Name, n)
+		p.Note("%s", n)
 	}
 	for _, t := range f.todo {
-		fmt.Fprintf(stderr, "%s: to supply: %s\n", c.Name, t)
+		p.Say("to supply: %s", t)
+	}
+	for _, n := range f.felt {
+		p.Say("new value: %s", n)
 	}
 	if len(f.fatal) > 0 {
 		advice := "where a cluster runs already, start with generate -live -into FILE"
 		if *fromCluster {
 			advice = "the cluster has none; if it should, it is the wrong one: see -context"
 		}
-		fmt.Fprintf(stderr, "%s: new values, under which older data is unreadable: %s: %s\n", c.Name, strings.Join(f.fatal, "; "), advice)
+		p.Say("new values, under which older data is unreadable: %s: %s", strings.Join(f.fatal, "; "), advice)
 	}
-	fmt.Fprintf(stderr, "%s: %s, %s to supply\n", c.Name, count(len(set.Secrets), "Secret"), count(len(f.todo), "value"))
+	p.Say("%s, %s to supply", count(len(set.Secrets), "Secret"), count(len(f.todo), "value"))
+	if *into != "" {
+		out, err := set.render(set.Secrets, f.values, f.kept)
+		if err != nil {
+			return err
+		}
+		if err := writeFile(*into, old, out); err != nil {
+			return err
+		}
+	}
+	if *into == "" || one != "" {
+		out, err := set.render(set.in(one), f.values, f.kept)
+		if err != nil {
+			return err
+		}
+		if _, err := p.Stdout.Write(out); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
-func (c Command) check(args []string, stdin io.Reader, stderr io.Writer) error {
+func (c Command) check(ctx context.Context, p cli.Program, args []string, stdin io.Reader) error {
 	flags := flag.NewFlagSet("check", flag.ContinueOnError)
 	only := flags.String("only", "", "")
 	fromCluster := flags.Bool("live", false, "")
-	context := flags.String("context", "", "")
+	kubeContext := flags.String("context", "", "")
 	set, err := c.parse(flags, args, 1)
 	if err != nil {
 		return err
 	}
-	one, err := set.only(*only)
+	one, err := set.scope(*only)
 	if err != nil {
 		return err
 	}
 	var input []byte
+	wrong, notes := 0, 0
 	switch {
 	case *fromCluster && flags.NArg() > 0:
 		return usageError("name a file or say -live, not both")
 	case *fromCluster:
-		input, err = live(*context, set.namespaces())
-	case *context != "":
+		input, err = live(ctx, *kubeContext, namespaces(set.in(one)))
+	case *kubeContext != "":
 		return usageError("-context needs -live")
 	case flags.NArg() == 0:
 		return usageError("name a file to check, - for standard input, or say -live")
 	case flags.Arg(0) == "-":
 		input, err = io.ReadAll(stdin)
 	default:
+		if info, err := os.Stat(flags.Arg(0)); err == nil && info.Mode().IsRegular() {
+			if n := readableByOthers(flags.Arg(0), info); n != "" {
+				p.Note("%s", n)
+				notes++
+			}
+		}
 		input, err = os.ReadFile(flags.Arg(0))
 	}
 	if err != nil {
 		return err
 	}
-
-	checked := len(set.Secrets)
-	if one != nil {
-		checked = 1
-	}
-	wrong, notes := 0, 0
 	for _, f := range set.check(input, one) {
-		fmt.Fprintf(stderr, "%s: %s\n", c.Name, f)
+		p.Say("%s", f)
 		if f.Note {
 			notes++
 		} else {
 			wrong++
 		}
 	}
-	summary := fmt.Sprintf("%s by contract: %s, %s", count(checked, "Secret"), count(wrong, "finding"), count(notes, "note"))
+	summary := fmt.Sprintf("%s by contract: %s, %s", count(len(set.in(one)), "Secret"), count(wrong, "finding"), count(notes, "note"))
 	if wrong > 0 {
 		return errors.New(summary)
 	}
-	fmt.Fprintf(stderr, "%s: %s\n", c.Name, summary)
+	p.Say("%s", summary)
 	return nil
 }
 
-// only finds the contract that -only names. There is none without -only.
-func (s Set) only(name string) (*components.Secret, error) {
-	if name == "" {
-		return nil, nil
+// scope reads what -only names.
+func (s Set) scope(only string) (scope, error) {
+	if only != "" && len(s.in(scope(only))) == 0 {
+		return "", usageError(fmt.Sprintf("-only %q: there is no such Secret, and no such namespace: say namespace/name, or one of the namespaces %s", only, strings.Join(namespaces(s.Secrets), ", ")))
 	}
-	for i := range s.Secrets {
-		if contract := &s.Secrets[i]; contract.Namespace+"/"+contract.Name == name {
-			return contract, nil
-		}
-	}
-	return nil, usageError(fmt.Sprintf("-only %q: there is no such Secret: say namespace/name", name))
+	return scope(only), nil
 }
 
 func count(n int, thing string) string {
@@ -278,9 +271,9 @@ func count(n int, thing string) string {
 }
 
 // namespaces of the Secrets, each once.
-func (s Set) namespaces() []string {
+func namespaces(secrets []components.Secret) []string {
 	var names []string
-	for _, secret := range s.Secrets {
+	for _, secret := range secrets {
 		if !slices.Contains(names, secret.Namespace) {
 			names = append(names, secret.Namespace)
 		}
@@ -302,20 +295,23 @@ a value only where it generates one, never while it checks.
 Usage:
   {program} template [-env E]
         Print the example file: each key with its purpose, and a placeholder.
-  {program} generate [-env E] [-into FILE [-only NAMESPACE/NAME]]
+  {program} generate [-env E] [-into FILE [-only NAMESPACE[/NAME]]]
         Print it with all values that can be generated or that follow from
         the definitions. What a person must supply stays a placeholder, and
         is listed. With -into, keep the values that FILE has, fill the others
-        and write it, with mode 0600; -only prints one Secret of it besides.
-  {program} generate -live -into FILE [-env E] [-context C]
+        and write it, with mode 0600; -only prints the Secrets of a namespace,
+        or one Secret, besides.
+  {program} generate -live -into FILE [-env E] [-context C] [-only NAMESPACE[/NAME]]
         Write FILE, which must not be there yet, with the values that the
-        cluster has, each as it is, and fill the others. It reads through
-        kubectl and changes nothing there.
-  {program} check [-env E] [-only NAMESPACE/NAME] FILE|-
+        cluster has, each as it is, also of keys that no contract has, and
+        fill the others. Each new value that somebody notices is told before
+        FILE is written. It reads through kubectl and changes nothing there.
+  {program} check [-env E] [-only NAMESPACE[/NAME]] FILE|-
         Check a filled file, YAML or JSON, or the output of kubectl get
         secret. Of files that SOPS or kubeseal encrypted, the key names.
-        With -only, one Secret, whether or not the others are there.
-  {program} check -live [-env E] [-context C]
+        With -only, those of a namespace or one Secret, whether or not the
+        others are there.
+  {program} check -live [-env E] [-context C] [-only NAMESPACE[/NAME]]
         Check the Secrets in the cluster, through kubectl.
 
 E is one of {environments}; the first is the default.
@@ -329,6 +325,9 @@ Examples:
   {program} generate -live -into secrets.yaml
   $EDITOR secrets.yaml
   {program} check secrets.yaml && kubectl apply --server-side -f secrets.yaml && rm secrets.yaml
+  # While one of the namespaces is not there yet, the others.
+  {program} check -only NAMESPACE secrets.yaml
+  {program} generate -into secrets.yaml -only NAMESPACE | kubectl apply --server-side -f -
   # Before a deploy.
   {program} check -live
   # Straight into a new cluster, once: a second run makes other values.

@@ -26,7 +26,7 @@ func (s Set) Generate(existing []byte, random io.Reader) (out []byte, todo []str
 	if err != nil {
 		return nil, nil, err
 	}
-	out, err = s.render(s.Secrets, f.values)
+	out, err = s.render(s.Secrets, f.values, f.kept)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -38,8 +38,13 @@ type filling struct {
 	values map[components.KeyRef]string
 	// todo lists what a person must supply, and notes what is to know.
 	todo, notes []string
-	// fatal are the keys with a new value that lose the data of an old one.
-	fatal []string
+	// fatal are the keys with a new value that lose the data of an old one,
+	// and felt those whose new value somebody notices.
+	fatal, felt []string
+	// kept are the keys that no contract has, by the place of their Secret.
+	kept map[string][]entry
+	// found says that there was a Secret of the contracts.
+	found bool
 }
 
 // fill finds a value for every key that can have one. Where existing was read
@@ -86,8 +91,12 @@ func (s Set) fill(existing []byte, fromCluster bool, random io.Reader) (filling,
 				return filling{}, fmt.Errorf("%s: cannot make a value: %w", place(g[0]), err)
 			}
 			for _, ref := range g {
-				if value != "" && keys[ref].Rotation == components.RotationLosesData {
+				switch rotation := keys[ref].Rotation; {
+				case value == "" || rotation == components.RotatesFreely:
+				case rotation == components.RotationLosesData:
 					f.fatal = append(f.fatal, place(ref))
+				case f.found:
+					f.felt = append(f.felt, place(ref)+": "+string(rotation))
 				}
 			}
 		}
@@ -166,7 +175,7 @@ func todoFor(g group, keys map[components.KeyRef]components.SecretKey) string {
 // could not hold; of the cluster that is neither what Kubernetes and other
 // programs put beside the values, nor the Secrets of others.
 func (s Set) existing(input []byte, fromCluster bool) (filling, error) {
-	values := make(map[components.KeyRef]string)
+	values, kept := make(map[components.KeyRef]string), make(map[string][]entry)
 	if len(bytes.TrimSpace(input)) == 0 {
 		return filling{values: values}, nil
 	}
@@ -196,6 +205,10 @@ func (s Set) existing(input []byte, fromCluster bool) (filling, error) {
 	for _, f := range c.secrets {
 		for _, e := range f.entries {
 			ref := refTo(*f.contract, e.name)
+			if _, ok := c.keys[ref]; !ok {
+				kept[placeOf(*f.contract)] = append(kept[placeOf(*f.contract)], e)
+				continue
+			}
 			if !utf8.ValidString(e.value) {
 				c.find(place(ref), "is not text, and only text can be written under stringData")
 			}
@@ -213,5 +226,5 @@ func (s Set) existing(input []byte, fromCluster bool) (filling, error) {
 			errs = append(errs, errors.New(f.String()))
 		}
 	}
-	return filling{values: values, notes: notes}, errors.Join(errs...)
+	return filling{values: values, notes: notes, kept: kept, found: len(c.secrets) > 0}, errors.Join(errs...)
 }

@@ -3,12 +3,14 @@ package secrets_test
 import (
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
 func TestMain(m *testing.M) {
+	syscall.Umask(0o077) // the scripts' files hold secrets
 	testscript.Main(m, map[string]func(){
 		"secrets": func() { os.Exit(command().Run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
 	})

@@ -261,7 +261,7 @@ func TestGenerateTodo(t *testing.T) {
 		{Name: "PUBLIC", Purpose: "Test", Value: "known"},
 		{Name: "WORD", Purpose: "Test"},
 	}}}}
-	existing := "{apiVersion: v1, kind: Secret, metadata: {name: a, namespace: n}, stringData: {PUBLIC: marker, WORD: changeme}}"
+	existing := "{apiVersion: v1, kind: Secret, metadata: {name: a, namespace: 'n'}, stringData: {PUBLIC: marker, WORD: changeme}}"
 	out, todo, err := set.Generate([]byte(existing), rand.Reader)
 	if err != nil {
 		t.Fatal(err)

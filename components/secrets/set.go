@@ -146,6 +146,20 @@ func plain(r components.KeyRef) components.KeyRef {
 	return components.KeyRef{Namespace: r.Namespace, Secret: r.Secret, Key: r.Key}
 }
 
+// scope is what -only names: a namespace, one Secret as namespace/name, or
+// everything where it is empty.
+type scope string
+
+// has reports whether the Secret is in the scope.
+func (o scope) has(s components.Secret) bool {
+	return o == "" || string(o) == s.Namespace || string(o) == s.Namespace+"/"+s.Name
+}
+
+// in gives the Secrets of the scope.
+func (s Set) in(o scope) []components.Secret {
+	return slices.DeleteFunc(slices.Clone(s.Secrets), func(secret components.Secret) bool { return !o.has(secret) })
+}
+
 func placeOf(s components.Secret) string { return "Secret " + s.Namespace + "/" + s.Name }
 
 func place(r components.KeyRef) string {

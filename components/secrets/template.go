@@ -2,6 +2,7 @@ package secrets
 
 import (
 	"bytes"
+	"encoding/base64"
 	"fmt"
 	"strings"
 
@@ -21,13 +22,14 @@ func (s Set) Template() (string, error) {
 	for ref, k := range s.keys() {
 		values[ref] = k.Value
 	}
-	out, err := s.render(s.Secrets, values)
+	out, err := s.render(s.Secrets, values, nil)
 	return string(out), err
 }
 
 // render writes the Secrets, which are some of the Set's, with these values.
-// A key without one gets the placeholder.
-func (s Set) render(secrets []components.Secret, values map[components.KeyRef]string) ([]byte, error) {
+// A key without one gets the placeholder. Kept are keys that no contract has,
+// by the place of their Secret: they stand under data, as they were.
+func (s Set) render(secrets []components.Secret, values map[components.KeyRef]string, kept map[string][]entry) ([]byte, error) {
 	repeated := make(map[components.KeyRef][]components.KeyRef)
 	for _, g := range s.groups() {
 		repeated[g[0]] = g[1:]
@@ -60,8 +62,17 @@ func (s Set) render(secrets []components.Secret, values map[components.KeyRef]st
 			text("metadata"), mapping(
 				text("name"), text(secret.Name),
 				text("namespace"), text(secret.Namespace)),
-			text("type"), text(string(secretType)),
-			text("stringData"), data)
+			text("type"), text(string(secretType)))
+		if entries := kept[placeOf(secret)]; len(entries) > 0 {
+			rest := mapping()
+			for _, e := range entries {
+				rest.Content = append(rest.Content, text(e.name), text(base64.StdEncoding.EncodeToString([]byte(e.value))))
+			}
+			field := text("data")
+			field.HeadComment = comment("In no contract; kept as it was")
+			document.Content = append(document.Content, field, rest)
+		}
+		document.Content = append(document.Content, text("stringData"), data)
 		var about []string
 		if i == 0 {
 			about = append(about,
