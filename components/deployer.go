@@ -38,8 +38,8 @@ type Deployer struct {
 	Applies []Component
 	// Secrets are the contracts of a workload's own Secrets, by the name of
 	// the workload: it may read each of their keys, also those that it does
-	// not read today. Of other Secrets it may read what its objects do. So a
-	// rollback to a release that read other keys of its own is no news.
+	// not read today, so that a rollback to a release that read other keys
+	// passes. Of other Secrets it may read what its objects do.
 	Secrets map[string][]Secret
 	// Plurals are the names that RBAC has for kinds which are not in the
 	// library's table, by Kind.group: kubectl api-resources lists them.

@@ -198,6 +198,25 @@ func TestDeployerPolicy(t *testing.T) {
 	}
 }
 
+// TestDeployerTooLarge: a policy that the API server could not parse is
+// refused where it is made.
+func TestDeployerTooLarge(t *testing.T) {
+	keys := func(n int) components.Deployer {
+		contract := components.Secret{Name: "own", Namespace: "shop"}
+		for i := range n {
+			contract.Keys = append(contract.Keys, components.SecretKey{Name: fmt.Sprintf("KEY_%d", i)})
+		}
+		return components.Deployer{Name: "d", Namespace: "shop", Applies: []components.Component{web()}, Secrets: map[string][]components.Secret{"web": {contract}}}
+	}
+	if _, err := keys(3000).Objects(); err != nil {
+		t.Error(err)
+	}
+	const want = "Deployer shop/d: applies: Invalid value: is too much for one policy: the variable given takes "
+	if _, err := keys(6000).Objects(); err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("%v, want %s…", err, want)
+	}
+}
+
 // TestQuota: what a namespace holds, twice.
 func TestQuota(t *testing.T) {
 	list := func(cpu, memory string) corev1.ResourceList {

@@ -17,9 +17,9 @@ import (
 // The admission policy of the Deployer is one question asked twice: what does
 // an object refer to? In Go, it is asked of the objects that are rendered, and
 // the answers go into the policy; in CEL, it is asked of the object that the
-// Deployer applies, and the answers must be among them. The functions below
-// and the variables of the policy have the same names and are in the same
-// order, so that they can be read side by side.
+// Deployer applies, and the answers must be among them. The Go below and the
+// CEL at the end of the file go through the same fields in the same order, so
+// that they can be read side by side.
 //
 // A reference is written as
 //
@@ -256,6 +256,10 @@ func from(content map[string]any, to any) error {
 	return runtime.DefaultUnstructuredConverter.FromUnstructured(content, to)
 }
 
+// maxExpression is the length of an expression that the API server parses:
+// cel-go's default, parser.ExpressionSizeCodePointLimit.
+const maxExpression = 100_000
+
 // policy is what the Deployer may apply, made from what it applies today.
 func (d Deployer) policy(objects []applied) (*admissionv1.ValidatingAdmissionPolicy, field.ErrorList) {
 	var errs field.ErrorList
@@ -347,6 +351,11 @@ func (d Deployer) policy(objects []applied) (*admissionv1.ValidatingAdmissionPol
 				Reason:            new(metav1.StatusReasonForbidden),
 			}},
 		},
+	}
+	for _, v := range policy.Spec.Variables {
+		if len(v.Expression) > maxExpression {
+			errs = append(errs, field.Invalid(field.NewPath("applies"), field.OmitValueType{}, fmt.Sprintf("is too much for one policy: the variable %s takes %d characters, and CEL allows %d: split the layer, with a Deployer for each part", v.Name, len(v.Expression), maxExpression)))
+		}
 	}
 	return policy, errs
 }

@@ -14,12 +14,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/apps"
@@ -205,6 +207,33 @@ func (c cluster) eventually(args ...string) {
 	c.t.Fatalf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
 }
 
+// closed holds that each namespace of the tier has a NetworkPolicy which
+// selects every pod, lets nobody in, and lets out to port 53 alone.
+func closed(t *testing.T, c cluster) {
+	var namespaces corev1.NamespaceList
+	if err := json.Unmarshal([]byte(c.kubectl("get", "namespaces", "-l", "app.kubernetes.io/managed-by=fleet", "-o", "json")), &namespaces); err != nil {
+		t.Fatal(err)
+	}
+	if len(namespaces.Items) == 0 {
+		t.Error("no namespace")
+	}
+	for _, ns := range namespaces.Items {
+		var policies networkingv1.NetworkPolicyList
+		if err := json.Unmarshal([]byte(c.kubectl("get", "networkpolicies", "-n", ns.Name, "-o", "json")), &policies); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(policies.Items, func(p networkingv1.NetworkPolicy) bool {
+			return len(p.Spec.PodSelector.MatchLabels)+len(p.Spec.PodSelector.MatchExpressions) == 0 &&
+				len(p.Spec.PolicyTypes) == 2 && len(p.Spec.Ingress) == 0 &&
+				!slices.ContainsFunc(p.Spec.Egress, func(r networkingv1.NetworkPolicyEgressRule) bool {
+					return len(r.Ports) == 0 || len(r.To) == 0 || slices.ContainsFunc(r.Ports, func(p networkingv1.NetworkPolicyPort) bool { return p.Port.IntValue() != 53 || p.EndPort != nil })
+				})
+		}) {
+			t.Errorf("%s has no NetworkPolicy that closes it", ns.Name)
+		}
+	}
+}
+
 const deployer = "--as=system:serviceaccount:dezky-apps:ci-deployer"
 
 func TestApply(t *testing.T) {
@@ -243,6 +272,9 @@ func TestApply(t *testing.T) {
 			if n := strings.Count(c.kubectl("get", "-o", "name", "-f", filepath.Join(out, "ci"), "-f", filepath.Join(out, "apps"), "-f", filepath.Join(out, "auth")), "\n"); n != report.Objects {
 				t.Errorf("%d objects in the cluster, %d rendered", n, report.Objects)
 			}
+
+			// Every namespace that is made is closed but for DNS.
+			closed(t, c)
 
 			// The namespace of the apps is kept within its quota.
 			quota(t, c, "dezky-apps")
