@@ -3,6 +3,8 @@ package apps
 import (
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -96,27 +98,41 @@ func sessionVariables(login *components.OIDCClient, assumed map[string]string) m
 		all = make(map[string]string)
 	}
 	if login.Sessions != nil {
-		for _, name := range []string{"SESSION_REDIS_PREFIX", "SESSION_REDIS_TTL"} {
+		for _, name := range []string{components.EnvRedisPrefix, components.EnvRedisTTL} {
 			all[name] = "the nitro plugin of " + login.Name + " that mounts oidc: it reads the variable"
 		}
 	}
 	return all
 }
 
-// sessionCode is what the code of an app with sign-in must do. The keys are
-// those of its own public runtimeConfig.
-func sessionCode(public ...string) []string {
-	keys := "`authUrl`"
-	for _, k := range public {
-		keys += ", `" + k + "`"
+// nuxtCode is what the code of a Nuxt app must do: what its variables demand
+// of nuxt.config, and what its sign-in demands.
+func nuxtCode(web components.WebApp) []string {
+	names := slices.Collect(maps.Keys(web.Env))
+	names = slices.AppendSeq(names, maps.Keys(web.SecretEnv))
+	var list []string
+	if web.Login != nil {
+		names = slices.AppendSeq(names, maps.Keys(web.Login.Env()))
+		list = web.Login.Code()
 	}
-	return []string{
-		"Declare " + keys + " under `runtimeConfig.public`, `session.maxAge` and every option of the provider `oidc` that is set above, `logoutRedirectParameterName` among them, in the module's configuration: Nuxt overrides declared keys only, and a `process.env` in nuxt.config is fixed at build time.",
-		"A nitro plugin mounts `oidc` on Redis when `" + components.KeyRedisURL + "` is set, with the prefix `SESSION_REDIS_PREFIX` and the lifetime `SESSION_REDIS_TTL` in seconds; unset means memory, and one replica.",
-		"A client plugin sends the browser through `" + components.LoginRoute + "` when a call to `/api` answers 401, once: it leaves a mark in the session storage, and does not go again while the mark is fresh.",
-		"Sign-out goes to the end-session address that the environment gives (`NUXT_OIDC_PROVIDERS_OIDC_LOGOUT_URL`); no Authentik address is written in the code.",
-		"The middleware of nuxt-oidc-auth leaves `/api/health/` alone.",
+	slices.Sort(names)
+	var public, private []string
+	for _, name := range names {
+		rest, nuxt := strings.CutPrefix(name, "NUXT_")
+		key, isPublic := strings.CutPrefix(rest, "PUBLIC_")
+		switch {
+		case !nuxt || strings.HasPrefix(rest, "OIDC_"):
+		case isPublic:
+			public = append(public, components.RuntimeConfigKey(key))
+		default:
+			private = append(private, components.RuntimeConfigKey(rest))
+		}
 	}
+	line := "nuxt.config declares " + code(public...) + " under `runtimeConfig.public`"
+	if len(private) > 0 {
+		line += " and " + code(private...) + " under `runtimeConfig`"
+	}
+	return append([]string{line + ", empty: Nuxt overrides declared keys only."}, list...)
 }
 
 // containerEnv is the variables of the app's container.

@@ -191,7 +191,7 @@ func TestHostInOnePlace(t *testing.T) {
 			"- host: my.dezky.eu\n", "    - my.dezky.eu\n", // rule and certificate
 			"value: https://my.dezky.eu/auth/oidc/callback\n", "value: https://my.dezky.eu/auth/callback\n",
 			"- name: NUXT_PUBLIC_PORTAL_URL\n          value: https://my.dezky.eu\n",
-			"- name: NUXT_OIDC_PROVIDERS_OIDC_LOGOUT_REDIRECT_URI\n          value: https://my.dezky.eu/\n",
+			"- name: NUXT_OIDC_PROVIDERS_OIDC_LOGOUT_REDIRECT_URI\n          value: https://my.dezky.eu/signed-out\n",
 		},
 		"auth/blueprint.yaml":          {"url: https://my.dezky.eu/auth/oidc/callback\n", "url: https://my.dezky.eu/auth/callback\n", "meta_launch_url: https://my.dezky.eu/\n"},
 		"README.md":                    {"\nmy.dezky.eu\n", "[my.dezky.eu](https://my.dezky.eu)", "`https://my.dezky.eu/auth/callback`"},

@@ -38,6 +38,6 @@ func booking(env Environment, api components.WebApp) App {
 		Internet:        true,
 		InternetAssumed: true,
 		Secret:          secret,
-		Code:            []string{"Declare `turnstileSiteKey` and `siteUrl` under `runtimeConfig.public`: Nuxt overrides declared keys only."},
+		Code:            nuxtCode(web),
 	}
 }

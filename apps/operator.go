@@ -31,7 +31,7 @@ func operator(env Environment, login *components.OIDCClient, api components.WebA
 		Internet:        true,
 		InternetAssumed: true,
 		Secret:          login.Secret(),
-		Code: append(sessionCode("operatorUrl"),
+		Code: append(nuxtCode(web),
 			"Authorise: Authentik lets every user of dezky sign in here unless its application is bound to a group, so the code must know who is staff."),
 	}
 }

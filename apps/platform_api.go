@@ -2,18 +2,25 @@ package apps
 
 import (
 	"fmt"
+	"strings"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 )
 
-// platformAPI is the backend.
-func platformAPI(env Environment, portal *components.OIDCClient) App {
+// platformAPI is the backend. Its callers send the tokens of their users, made
+// for the given clients of Authentik.
+func platformAPI(env Environment, clients ...*components.OIDCClient) App {
 	secret := platformSecrets()
-	config := platformConfig(portal)
+	config := platformConfig(clients)
 	variables := secret.Env()
-	// The audience of a token is the client's id, which stands in the
-	// client's Secret: read there, it cannot differ from it.
-	variables["AUTHENTIK_AUDIENCE"] = portal.Secret().Key(components.KeyClientID)
+	var pairs []string
+	for i, c := range clients {
+		// The audience of a token is the client's id, which stands in the
+		// client's Secret: read there, it cannot differ from it.
+		audience := tokenVariable(clients, i, "AUDIENCE")
+		variables[audience] = c.Secret().Key(components.KeyClientID)
+		pairs = append(pairs, fmt.Sprintf("`%s` with `%s` and the keys at `%s` (%s)", tokenVariable(clients, i, "ISSUER"), audience, tokenVariable(clients, i, "JWKS_URL"), c.Name))
+	}
 
 	web := components.WebApp{
 		Name:       "platform-api",
@@ -43,21 +50,32 @@ func platformAPI(env Environment, portal *components.OIDCClient) App {
 		InternetAssumed: true,
 		Code: []string{
 			"On SIGTERM, finish the requests under way: Nest does so after `app.enableShutdownHooks()`.",
-			"Accept tokens of the issuer `AUTHENTIK_ISSUER` for the audience `AUTHENTIK_AUDIENCE`, with the keys at `AUTHENTIK_JWKS_URL`.",
+			"Each app calls with the access token of its own user. Accept a token whose issuer and audience are one of these pairs, and no other combination: " + strings.Join(pairs, "; ") + ".",
+			"Take the algorithm RS256 alone, whatever the token says of itself: with another the client's secret, or nothing, could have signed it.",
+			"Refuse an ID token: it has the same issuer, audience and signature, and no `azp` and no `scope`, which an access token of Authentik has.",
+			"Look at `groups` in the token for what a user may do: Authentik checks no group when an app refreshes, so who is taken out of one goes on with new tokens, which have the groups of the moment.",
 		},
 	}
 }
 
+// tokenVariable names what platform-api must know of a client's tokens. The
+// first client has the names that the app has always had, the others have
+// theirs in between.
+func tokenVariable(clients []*components.OIDCClient, i int, what string) string {
+	if i == 0 {
+		return "AUTHENTIK_" + what
+	}
+	return "AUTHENTIK_" + strings.ToUpper(strings.ReplaceAll(clients[i].Name, "-", "_")) + "_" + what
+}
+
 // platformConfig is what platform-api must know and everybody may.
-func platformConfig(portal *components.OIDCClient) components.ConfigMap {
-	return components.ConfigMap{
+func platformConfig(clients []*components.OIDCClient) components.ConfigMap {
+	config := components.ConfigMap{
 		Name:      "platform-api-config",
 		Namespace: namespace,
 		Assumed:   true,
 		Data: map[string]string{
-			"AUTHENTIK_ISSUER":           portal.Issuer(),
-			"AUTHENTIK_JWKS_URL":         portal.JWKS(),
-			"AUTHENTIK_API_URL":          authentikAPI(portal.Authentik),
+			"AUTHENTIK_API_URL":          authentikAPI(clients[0].Authentik),
 			"FEATURE_AUDIT_COLD_STORAGE": "false",
 			"FEATURE_FILES":              "false",
 			"STALWART_URL":               fmt.Sprintf("http://%s:%d", stalwartHost, stalwartPort),
@@ -72,6 +90,11 @@ func platformConfig(portal *components.OIDCClient) components.ConfigMap {
 			},
 		},
 	}
+	for i, c := range clients {
+		config.Data[tokenVariable(clients, i, "ISSUER")] = c.Issuer()
+		config.Data[tokenVariable(clients, i, "JWKS_URL")] = c.JWKS()
+	}
+	return config
 }
 
 // authentikAPI returns the address of Authentik's admin API: the public one,

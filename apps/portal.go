@@ -36,6 +36,6 @@ func portal(env Environment, login *components.OIDCClient, api components.WebApp
 		Internet:        true,
 		InternetAssumed: true,
 		Secret:          login.Secret(),
-		Code:            sessionCode("portalUrl", "mailUrl"),
+		Code:            nuxtCode(web),
 	}
 }

@@ -99,7 +99,7 @@ func (t tier) readme(assumed []render.Assumption) (string, error) {
 		p("| Issuer | `%s` |", c.Issuer())
 		p("| Scopes | `%s` |", strings.Join(c.Scopes, " "))
 		p("| Callbacks | %s |", code(c.RedirectURIs()...))
-		p("| After sign-out | `%s` |", c.LogoutURI())
+		p("| Sign-out | %s |", signOut(c))
 		p("| Sessions | %s |", sessions(c))
 		p("| A session ends | %s |", c.Limits())
 		p("")
@@ -179,6 +179,17 @@ func (t tier) variables(p func(string, ...any), a App) {
 		p("- %s", line)
 	}
 	p("")
+}
+
+func signOut(c components.OIDCClient) string {
+	where, what := "stays at Authentik", "of the app and of Authentik"
+	if uri := c.LogoutURI(); uri != "" {
+		where = "goes to " + code(uri)
+	}
+	if c.LogoutAppOnly {
+		what = "of the app alone"
+	}
+	return "ends the session " + what + " in this browser, which " + where + "; other apps' sessions go on"
 }
 
 func sessions(c components.OIDCClient) string {

@@ -40,10 +40,14 @@ func decode[T any](t *testing.T, text, kind, name string) T {
 
 // entry is one of a blueprint's, as far as the tests read it.
 type entry struct {
-	Model       string            `yaml:"model"`
-	ID          string            `yaml:"id"`
-	Identifiers map[string]string `yaml:"identifiers"`
-	Attrs       struct {
+	Model       string `yaml:"model"`
+	ID          string `yaml:"id"`
+	Identifiers struct {
+		Name string    `yaml:"name"`
+		Slug string    `yaml:"slug"`
+		PK   yaml.Node `yaml:"pk"`
+	} `yaml:"identifiers"`
+	Attrs struct {
 		Provider         yaml.Node   `yaml:"provider"`
 		ClientID         yaml.Node   `yaml:"client_id"`
 		ClientSecret     yaml.Node   `yaml:"client_secret"`
@@ -65,12 +69,12 @@ func TestSeam(t *testing.T) {
 	for _, env := range Environments() {
 		t.Run(env.Name, func(t *testing.T) {
 			files := texts(t, testTree(t, env.Name))
-			config := decode[corev1.ConfigMap](t, files["auth/blueprint.yaml"], "ConfigMap", "dezky-apps")
+			config := decode[corev1.ConfigMap](t, files["auth/blueprint.yaml"], "ConfigMap", "dezky-apps-"+env.Name)
 			var blueprint struct {
 				Version int     `yaml:"version"`
 				Entries []entry `yaml:"entries"`
 			}
-			if err := yaml.Unmarshal([]byte(config.Data["dezky-apps.yaml"]), &blueprint); err != nil {
+			if err := yaml.Unmarshal([]byte(config.Data["dezky-apps-"+env.Name+".yaml"]), &blueprint); err != nil {
 				t.Fatal(err)
 			}
 			providers := make(map[string]entry)
@@ -79,7 +83,7 @@ func TestSeam(t *testing.T) {
 					providers[e.ID] = e
 				}
 			}
-			worker := decode[corev1.Secret](t, files["secrets/secrets.example.yaml"], "Secret", "dezky-apps-env")
+			worker := decode[corev1.Secret](t, files["secrets/secrets.example.yaml"], "Secret", "dezky-apps-"+env.Name+"-env")
 
 			apps := 0
 			for _, application := range blueprint.Entries {
@@ -87,7 +91,7 @@ func TestSeam(t *testing.T) {
 					continue
 				}
 				apps++
-				slug := application.Identifiers["slug"]
+				slug := application.Identifiers.Slug
 				same := func(what, got, want string) {
 					t.Helper()
 					if got != want {
@@ -162,7 +166,7 @@ func TestSeam(t *testing.T) {
 				if !slices.Contains(provider.Attrs.GrantTypes, "refresh_token") {
 					t.Errorf("%s: grants are %v", slug, provider.Attrs.GrantTypes)
 				}
-				same("tag of the signing key", provider.Attrs.SigningKey.Tag, "!Find")
+				same("tag of the signing key", provider.Attrs.SigningKey.Tag, "!If")
 
 				// Client id and secret: the app's key and the worker's variable.
 				for _, c := range []struct {

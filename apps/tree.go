@@ -22,7 +22,7 @@ type tier struct {
 
 func newTier(env Environment) tier {
 	portalLogin, operatorLogin := env.login("portal", env.Hosts.Portal), env.login("operator", env.Hosts.Operator)
-	api := platformAPI(env, portalLogin)
+	api := platformAPI(env, portalLogin, operatorLogin)
 	callers := []App{
 		portal(env, portalLogin, api.Web),
 		booking(env, api.Web),
@@ -41,7 +41,7 @@ func newTier(env Environment) tier {
 		env:  env,
 		apps: apps,
 		blueprint: authentik.Blueprint{
-			Name:      "dezky-apps",
+			Name:      "dezky-apps-" + env.Name,
 			Namespace: authNamespace,
 			Version:   authentik.Version{2026, 8},
 			Clients:   clients,

@@ -155,6 +155,10 @@ func TestRefused(t *testing.T) {
 			c.CallbackPaths = []string{"https://evil.example.com/cb", "//evil.example.com", "/a", "/a"}
 			c.LogoutPath = "bye"
 		}), []string{"login.callbackPaths[0]: Invalid value", "login.callbackPaths[1]: Invalid value", "login.callbackPaths[3]: Duplicate value", "login.logoutPath: Invalid value", "the host is www.example.com"}},
+		{"a page after sign-out that needs a sign-in", signIn(func(c *components.OIDCClient) { c.LogoutPath = "/" }),
+			[]string{`login.logoutPath: Invalid value: "/": must be a page that needs no sign-in, such as /signed-out`}},
+		{"a release of the module that nobody has read", signIn(func(c *components.OIDCClient) { c.ModuleVersion = "1.0.0-beta.13" }),
+			[]string{`login.moduleVersion: Invalid value: "1.0.0-beta.13": is no release of nuxt-oidc-auth whose sessions and sign-out are known here: use one of 1.0.0-beta.10, 1.0.0-beta.11, 1.0.0-beta.12`}},
 		{"a host that is none", signIn(func(c *components.OIDCClient) { c.Host = "localhost"; c.Authentik = "https://auth.example.com" }),
 			[]string{`login.host: Invalid value: "localhost": a public host name has a domain`, "login.authentik: Invalid value"}},
 		{"half a session store", signIn(func(c *components.OIDCClient) { c.Sessions = &components.RedisSessions{Database: -1, TTL: -1} }),
@@ -498,7 +502,7 @@ func TestOIDCClient(t *testing.T) {
 		{"keys", c.JWKS(), "https://auth.example.com/application/o/web/jwks/"},
 		{"end of session", c.EndSession(), "https://auth.example.com/application/o/web/end-session/"},
 		{"discovery", c.Discovery(), "https://auth.example.com/application/o/web/.well-known/openid-configuration"},
-		{"after sign-out", c.LogoutURI(), "https://www.example.com/"},
+		{"after sign-out", c.LogoutURI(), "https://www.example.com/signed-out"},
 		{"scope", c.Env()["NUXT_OIDC_PROVIDERS_OIDC_SCOPE"], `["openid","profile","email","offline_access"]`},
 		{"module's callback", c.Env()["NUXT_OIDC_PROVIDERS_OIDC_REDIRECT_URI"], "https://www.example.com/auth/oidc/callback"},
 		{"app's callback", c.Env()["NUXT_OIDC_REDIRECT_URI"], "https://www.example.com/auth/callback"},
@@ -507,11 +511,20 @@ func TestOIDCClient(t *testing.T) {
 		{"audience", c.SecretEnv()["NUXT_OIDC_PROVIDERS_OIDC_AUDIENCE"].String(), "shop/web-secrets.NUXT_OIDC_CLIENT_ID"},
 		{"after sign-out, as a parameter", c.Env()["NUXT_OIDC_PROVIDERS_OIDC_LOGOUT_REDIRECT_PARAMETER_NAME"], "post_logout_redirect_uri"},
 		{"cookie", c.Env()["NUXT_OIDC_SESSION_MAX_AGE"], "2592000"},
-		{"limits", c.Limits(), "30 d after sign-in at the latest (cookie), or 14 d without use (Redis forgets after 14 d, refresh token 30 d)"},
+		{"limits", c.Limits(), "14 d without use (Redis forgets after 14 d, refresh token 30 d, cookie 30 d); one in use goes on, since each refresh by a call to `/api` starts the cookie's age anew (nuxt-oidc-auth 1.0.0-beta.11)"},
+		{"limits of a short cookie", with(c, func(c *components.OIDCClient) { c.Cookie = 24 * time.Hour }).Limits(), "1 d without use (Redis forgets after 14 d, refresh token 30 d, cookie 1 d)"},
+		{"limits before the cookie slid", with(c, func(c *components.OIDCClient) { c.ModuleVersion = "1.0.0-beta.10" }).Limits(),
+			"30 d after sign-in at the latest (cookie, nuxt-oidc-auth 1.0.0-beta.10), or 14 d without use (Redis forgets after 14 d, refresh token 30 d)"},
 		{"limits without refresh", components.OIDCClient{NoRefresh: true, AccessToken: 90 * time.Minute, Cookie: 10 * time.Second}.Limits(),
-			"10s after sign-in at the latest (cookie), or 10s without use (the memory of the pod forgets with its next restart, no refresh token, access token 1h30m)"},
+			"10s after sign-in, with the access token or the cookie: there is no refresh token"},
+		{"revocation", c.Env()["OIDC_REVOCATION_URL"], "https://auth.example.com/application/o/revoke/"},
 		{"notes", strings.Join(c.Notes(), ""), "OIDCClient web: the session store forgets after 14 d, before the refresh token ends (30 d): who stays away longer signs in again"},
 		{"a note of the cookie", strings.Join(with(c, func(c *components.OIDCClient) { c.Cookie = 24 * time.Hour; c.Sessions = nil }).Notes(), ""),
+			"OIDCClient web: the cookie ends 1 d after the last refresh, before the refresh token does (30 d)"},
+		{"a note of a cookie that does not slide", strings.Join(with(c, func(c *components.OIDCClient) {
+			c.Cookie, c.ModuleVersion = 24*time.Hour, "1.0.0-beta.10"
+			c.Sessions = nil
+		}).Notes(), ""),
 			"OIDCClient web: the cookie ends 1 d after sign-in, before the refresh token does (30 d)"},
 	} {
 		if !strings.HasPrefix(tc.got, tc.want) || tc.want == "" {

@@ -218,7 +218,7 @@ func ExampleOIDCClient() {
 	// Output:
 	// https://auth.example.com/application/o/web/
 	// [https://www.example.com/auth/oidc/callback https://www.example.com/auth/callback]
-	// 30 d after sign-in at the latest (cookie), or 14 d without use (Redis forgets after 14 d, refresh token 30 d)
+	// 14 d without use (Redis forgets after 14 d, refresh token 30 d, cookie 30 d); one in use goes on, since each refresh by a call to `/api` starts the cookie's age anew (nuxt-oidc-auth 1.0.0-beta.11)
 	// NUXT_OIDC_CLIENT_ID
 	// NUXT_OIDC_CLIENT_SECRET
 	// NUXT_OIDC_REDIRECT_URI

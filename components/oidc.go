@@ -1,7 +1,6 @@
 package components
 
 import (
-	"encoding/json"
 	"fmt"
 	"net"
 	"slices"
@@ -17,6 +16,9 @@ import (
 // nuxt-oidc-auth: one value for what the app, Authentik and Redis must agree
 // on. The app's variables, its Secret contract, Authentik's provider and
 // application (package authentik) and the session store all come from it.
+//
+// This file has what every client of Authentik has; nuxt.go has what
+// nuxt-oidc-auth makes of it.
 type OIDCClient struct {
 	// Name of the client, and the app's name in Authentik.
 	Name string
@@ -32,8 +34,20 @@ type OIDCClient struct {
 	// sign-in. If empty, the route of nuxt-oidc-auth and the older path that
 	// the app also answers: /auth/oidc/callback and /auth/callback.
 	CallbackPaths []string
-	// LogoutPath is where Authentik sends a browser after sign-out. If empty, /.
+	// LogoutPath is the page of the app to which Authentik sends a browser
+	// after sign-out. It must need no sign-in: a page that does sends the
+	// browser back to Authentik's login, and a sign-out while that page is
+	// open signs nobody out (Authentik issue 25545). If empty, /signed-out.
 	LogoutPath string
+	// LogoutStays leaves a browser at Authentik after sign-out. If false, it
+	// comes back to LogoutPath, for which Authentik demands the ID token as a
+	// hint; some releases of nuxt-oidc-auth have it only where the app's pages
+	// may have it too: see ModuleVersion.
+	LogoutStays bool
+	// LogoutAppOnly ends the app's session alone at a sign-out: Authentik's
+	// stays, and the next visit signs in with no click. If false, Authentik's
+	// session ends too.
+	LogoutAppOnly bool
 	// Scopes that the app asks for and that Authentik's provider maps. If
 	// empty: openid, profile, email, and offline_access where the app
 	// refreshes by itself.
@@ -47,10 +61,13 @@ type OIDCClient struct {
 	// RefreshToken is how long a refresh token is valid. If zero, 30 days.
 	// Each refresh gives a new one, so this is the longest pause.
 	RefreshToken time.Duration
-	// Cookie is how long after sign-in the session cookie is good, however
-	// much it is used (h3, src/utils/session.ts: the cookie expires a maxAge
-	// after the session was created). If zero, as long as the refresh token;
-	// the module's own default is a day.
+	// ModuleVersion is the release of nuxt-oidc-auth in the app: releases
+	// differ in what ends a session and in what a sign-out needs. If empty,
+	// 1.0.0-beta.11. A release whose code was not read is refused.
+	ModuleVersion string
+	// Cookie is how long the session cookie is good: from the last refresh,
+	// or, up to 1.0.0-beta.10 of the module, from the sign-in. If zero, as
+	// long as the refresh token; the module's own default is a day.
 	Cookie time.Duration
 	// Sessions is where sessions are kept. If nil, in the memory of the one
 	// pod: a second pod would not know them, and every release ends them.
@@ -63,41 +80,6 @@ type OIDCClient struct {
 	// Keys are further keys of that Secret, for the app's other needs.
 	Keys []SecretKey
 }
-
-// RedisSessions is a session store that all pods of an app share.
-type RedisSessions struct {
-	// Address is host:port of the Redis.
-	Address string
-	// Database number.
-	Database int
-	// Prefix of every key: the app's own, since apps share the database.
-	Prefix string
-	// TTL of a session that is not used. If zero, 14 days.
-	TTL time.Duration
-}
-
-// Names of the Secret keys of a client. The first five are what the apps'
-// own code reads; nuxt-oidc-auth's names are set beside them from the same
-// keys.
-const (
-	KeyClientID          = "NUXT_OIDC_CLIENT_ID"
-	KeyClientSecret      = "NUXT_OIDC_CLIENT_SECRET"
-	KeyRedirectURI       = "NUXT_OIDC_REDIRECT_URI"
-	KeySessionSecret     = "NUXT_OIDC_SESSION_SECRET"
-	KeyAuthURL           = "NUXT_PUBLIC_AUTH_URL"
-	KeyAuthSessionSecret = "NUXT_OIDC_AUTH_SESSION_SECRET"
-	KeyTokenKey          = "NUXT_OIDC_TOKEN_KEY"
-	KeyRedisURL          = "SESSION_REDIS_URL"
-)
-
-// provider is the prefix of nuxt-oidc-auth's variables for its generic
-// provider, whose key is oidc. The route of that provider is /auth/oidc/.
-const (
-	provider      = "NUXT_OIDC_PROVIDERS_OIDC_"
-	callbackRoute = "/auth/oidc/callback"
-	// LoginRoute is where an app sends a browser that must sign in.
-	LoginRoute = "/auth/oidc/login"
-)
 
 // ScopeOfflineAccess is the scope that makes Authentik give refresh tokens.
 const ScopeOfflineAccess = "offline_access"
@@ -114,7 +96,7 @@ func (c OIDCClient) WithDefaults() OIDCClient {
 		c.CallbackPaths = []string{callbackRoute, "/auth/callback"}
 	}
 	if c.LogoutPath == "" {
-		c.LogoutPath = "/"
+		c.LogoutPath = "/signed-out"
 	}
 	if len(c.Scopes) == 0 {
 		c.Scopes = []string{"openid", "profile", "email"}
@@ -127,6 +109,9 @@ func (c OIDCClient) WithDefaults() OIDCClient {
 	}
 	if c.RefreshToken == 0 {
 		c.RefreshToken = 30 * day
+	}
+	if c.ModuleVersion == "" {
+		c.ModuleVersion = defaultModule
 	}
 	if c.Cookie == 0 {
 		c.Cookie = c.RefreshToken
@@ -157,6 +142,9 @@ func (c OIDCClient) JWKS() string { return c.Issuer() + "jwks/" }
 // EndSession is Authentik's sign-out address.
 func (c OIDCClient) EndSession() string { return c.Issuer() + "end-session/" }
 
+// Revocation is where a token is made invalid before its end (RFC 7009).
+func (c OIDCClient) Revocation() string { return c.AuthURL() + "/application/o/revoke/" }
+
 // Discovery is the address of the OpenID configuration.
 func (c OIDCClient) Discovery() string { return c.Issuer() + ".well-known/openid-configuration" }
 
@@ -171,120 +159,33 @@ func (c OIDCClient) RedirectURIs() []string {
 	return uris
 }
 
-// LogoutURI is where Authentik sends a browser after sign-out.
-func (c OIDCClient) LogoutURI() string { return "https://" + c.Host + c.WithDefaults().LogoutPath }
-
-// redirectURI is the callback of nuxt-oidc-auth where it is among the paths.
-func (c OIDCClient) redirectURI() string {
-	uris := c.RedirectURIs()
-	if i := slices.Index(c.WithDefaults().CallbackPaths, callbackRoute); i >= 0 {
-		return uris[i]
+// LogoutURI is where Authentik sends a browser after sign-out, or nothing
+// where the browser stays at Authentik.
+func (c OIDCClient) LogoutURI() string {
+	if c.LogoutStays {
+		return ""
 	}
-	return uris[0]
+	return "https://" + c.Host + c.WithDefaults().LogoutPath
 }
 
-// appRedirectURI is the callback under the app's own name: the older path
-// where it is registered beside the module's route.
-func (c OIDCClient) appRedirectURI() string {
-	uris := c.RedirectURIs()
-	return uris[len(uris)-1]
-}
-
-// Env is the client's public variables for the app.
-func (c OIDCClient) Env() map[string]string {
+// RefreshThreshold is what must be left of a refresh token for a refresh to
+// keep it; a refresh with less left gives a new one and revokes the old. It
+// is as long as the session store keeps a session that is not used, and an
+// access token more, so that whoever comes back in time has a token that is
+// still good. In between, requests that refresh at the same time do not
+// revoke each other's token. It is zero, which renews at every refresh, where
+// the app does not refresh, where sessions are in memory, and where the store
+// keeps a session for as long as the token lives.
+func (c OIDCClient) RefreshThreshold() time.Duration {
 	c = c.WithDefaults()
-	scope, err := json.Marshal(c.Scopes)
-	if err != nil {
-		scope = nil // a list of strings always marshals
+	if c.NoRefresh || c.Sessions == nil {
+		return 0
 	}
-	env := map[string]string{
-		KeyAuthURL:                  c.AuthURL(),
-		KeyRedirectURI:              c.appRedirectURI(),
-		"NUXT_OIDC_SESSION_MAX_AGE": strconv.Itoa(int(c.Cookie.Seconds())),
-
-		provider + "AUTHORIZATION_URL":     c.AuthURL() + "/application/o/authorize/",
-		provider + "TOKEN_URL":             c.AuthURL() + "/application/o/token/",
-		provider + "USER_INFO_URL":         c.AuthURL() + "/application/o/userinfo/",
-		provider + "OPEN_ID_CONFIGURATION": c.Discovery(),
-		provider + "REDIRECT_URI":          c.redirectURI(),
-		provider + "SCOPE":                 string(scope),
-		provider + "LOGOUT_URL":            c.EndSession(),
-		provider + "LOGOUT_REDIRECT_URI":   c.LogoutURI(),
-		// Without the parameter's name the module leaves the address out.
-		provider + "LOGOUT_REDIRECT_PARAMETER_NAME": "post_logout_redirect_uri",
+	threshold := c.Sessions.TTL + c.AccessToken
+	if threshold >= c.RefreshToken {
+		return 0
 	}
-	if s := c.Sessions; s != nil {
-		env["SESSION_REDIS_PREFIX"] = s.Prefix
-		env["SESSION_REDIS_TTL"] = strconv.Itoa(int(s.TTL.Seconds()))
-	}
-	return env
-}
-
-// SecretEnv is the client's secret variables for the app. The audience of an
-// Authentik token is the client's id.
-func (c OIDCClient) SecretEnv() map[string]KeyRef {
-	secret := c.Secret()
-	env := secret.Env()
-	env[provider+"CLIENT_ID"] = secret.Key(KeyClientID)
-	env[provider+"CLIENT_SECRET"] = secret.Key(KeyClientSecret)
-	env[provider+"AUDIENCE"] = secret.Key(KeyClientID)
-	return env
-}
-
-// Secret is the contract of the client's Secret.
-func (c OIDCClient) Secret() Secret {
-	c = c.WithDefaults()
-	keys := []SecretKey{
-		{Name: KeyClientID, Purpose: "OIDC client id at Authentik; public, but random", Format: Random(12), Rotation: RotationNeedsBlueprint},
-		{Name: KeyClientSecret, Purpose: "OIDC client secret at Authentik", Format: Random(64), Rotation: RotationNeedsBlueprint},
-		{Name: KeyRedirectURI, Purpose: "Callback after sign-in; the app takes it inline", Format: URI{Scheme: "https", Host: c.Host}, Value: c.appRedirectURI()},
-		{Name: KeySessionSecret, Purpose: "Encrypts the session cookie; one that is too short is silently replaced by a random one per pod", Format: Random(48), Rotation: RotationLogsOut},
-		{Name: KeyAuthSessionSecret, Purpose: "Encrypts the cookie of a sign-in under way", Format: Random(48)},
-		{Name: KeyTokenKey, Purpose: "Encrypts the tokens in the session store; a wrong format fails at sign-in, not at start", Format: Base64(32), Rotation: RotationLogsOut},
-		{Name: KeyAuthURL, Purpose: "Public address of Authentik, for sign-in and full sign-out; the app takes it inline", Format: URI{Scheme: "https", Host: c.Authentik}, Value: c.AuthURL()},
-	}
-	if s := c.Sessions; s != nil {
-		keys = append(keys, SecretKey{
-			Name:     KeyRedisURL,
-			Purpose:  "Session store that all pods share",
-			Source:   "the Redis password of the data tier, in " + URI{Scheme: "redis", Host: s.Address, Database: strconv.Itoa(s.Database)}.String(),
-			Format:   URI{Scheme: "redis", Host: s.Address, Database: strconv.Itoa(s.Database), Password: true},
-			Rotation: RotationNeedsPeer,
-		})
-	}
-	return Secret{Name: c.SecretName, Namespace: c.Namespace, Keys: append(keys, c.Keys...)}
-}
-
-// Limits says when a session ends by itself: three values have a say.
-func (c OIDCClient) Limits() string {
-	c = c.WithDefaults()
-	store := "the memory of the pod forgets with its next restart"
-	idle := c.RefreshToken
-	if s := c.Sessions; s != nil {
-		store = "Redis forgets after " + days(s.TTL)
-		idle = min(idle, s.TTL)
-	}
-	refresh := "refresh token " + days(c.RefreshToken)
-	if c.NoRefresh {
-		idle, refresh = min(idle, c.AccessToken), "no refresh token, access token "+days(c.AccessToken)
-	}
-	return fmt.Sprintf("%s after sign-in at the latest (cookie), or %s without use (%s, %s)", days(c.Cookie), days(min(idle, c.Cookie)), store, refresh)
-}
-
-// Notes reports a store or a cookie that ends before the refresh token does.
-func (c OIDCClient) Notes() []string {
-	c = c.WithDefaults()
-	if c.NoRefresh {
-		return nil
-	}
-	var notes []string
-	if s := c.Sessions; s != nil && s.TTL < c.RefreshToken {
-		notes = append(notes, fmt.Sprintf("OIDCClient %s: the session store forgets after %s, before the refresh token ends (%s): who stays away longer signs in again", c.Name, days(s.TTL), days(c.RefreshToken)))
-	}
-	if c.Cookie < c.RefreshToken {
-		notes = append(notes, fmt.Sprintf("OIDCClient %s: the cookie ends %s after sign-in, before the refresh token does (%s)", c.Name, days(c.Cookie), days(c.RefreshToken)))
-	}
-	return notes
+	return threshold
 }
 
 // Claims are what the client must have for itself.
@@ -348,9 +249,13 @@ func (c OIDCClient) validate(path *field.Path) field.ErrorList {
 			errs = append(errs, field.Duplicate(at("callbackPaths").Index(i), p))
 		}
 	}
-	if !isPath(c.LogoutPath) {
+	switch {
+	case !isPath(c.LogoutPath):
 		errs = append(errs, field.Invalid(at("logoutPath"), c.LogoutPath, "must be a path that starts with one /, without spaces: the host is "+c.Host))
+	case c.LogoutPath == "/":
+		errs = append(errs, field.Invalid(at("logoutPath"), c.LogoutPath, "must be a page that needs no sign-in, such as /signed-out: the start page sends the browser back to Authentik's login"))
 	}
+	errs = append(errs, c.validateModule(at("moduleVersion"))...)
 	if !slices.Contains(c.Scopes, "openid") {
 		errs = append(errs, field.Invalid(at("scopes"), c.Scopes, "must contain openid: without it there is no ID token"))
 	}

@@ -11,8 +11,9 @@ import (
 type Assumed struct {
 	// Version: that Authentik is of this release.
 	Version bool
-	// Clients: that the live providers and applications, if there are any,
-	// have the names and slugs of the clients.
+	// Clients: that the live applications, if there are any, have the slugs of
+	// the clients, and that the Secrets of the apps hold the ids and secrets of
+	// the live providers.
 	Clients bool
 	// Subject: what the live providers put into the claim sub of their tokens
 	// (sub_mode).
@@ -44,10 +45,10 @@ func (b Blueprint) assumptions() []components.Assumption {
 			names[i] = fmt.Sprintf("%s (slug %s)", c.Name, c.WithDefaults().Slug)
 		}
 		list = append(list, components.Assumption{
-			What:    at + "the names and slugs of its providers and applications",
+			What:    at + "the slugs of its applications, and the client ids of its providers",
 			Value:   strings.Join(names, ", "),
-			Confirm: api("providers/oauth2") + " for the names, " + api("core/applications") + " for the slugs",
-			Until:   "they are rendered, and the addresses of the sign-in are made of the slug: confirm the slugs before the first apply to a tier that runs. The blueprint is applied by hand alone",
+			Confirm: api("core/applications") + " for the slugs, " + api("providers/oauth2") + " for the client ids: those in the Secrets of the apps",
+			Until:   "a provider is found by its name or by the client id in the Secret, and keeps that id; the addresses of the sign-in are made of the slug: confirm both before the first apply to a tier that runs. The blueprint is applied by hand alone",
 			Buys:    "the blueprint keeps the providers that are there, and makes none beside them",
 		})
 	}

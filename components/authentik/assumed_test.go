@@ -13,7 +13,7 @@ func TestAssumed(t *testing.T) {
 		what, value, how string
 	}{
 		{Assumed{Version: true}, "the release of Authentik", "2026.8", "kubectl -n auth get pods"},
-		{Assumed{Clients: true}, "the names and slugs of its providers and applications", "portal (slug portal), admin-tools (slug tools)", "https://auth.example.com/api/v3/core/applications/"},
+		{Assumed{Clients: true}, "the slugs of its applications, and the client ids of its providers", "portal (slug portal), admin-tools (slug tools)", "https://auth.example.com/api/v3/core/applications/"},
 		{Assumed{Subject: true}, "the subject of the tokens (sub_mode)", "", "https://auth.example.com/api/v3/providers/oauth2/"},
 	} {
 		b := blueprint(func(b *Blueprint) { b.Assumed = tc.assumed })
@@ -31,6 +31,10 @@ func TestAssumed(t *testing.T) {
 		if strings.Contains(text(t, b), "sub_mode") {
 			t.Error("sub_mode is rendered, and nobody has confirmed it")
 		}
+	}
+	stated := blueprint(func(b *Blueprint) { b.SubMode = "user_email"; b.Assumed.Subject = true })
+	if strings.Contains(text(t, stated), "sub_mode") {
+		t.Error("a sub_mode that is assumed is rendered")
 	}
 	if list := blueprint().About().Assumed; len(list) != 0 {
 		t.Errorf("confirmed, it still assumes %v", list)

@@ -17,14 +17,21 @@ import (
 // OAuth2 provider, with the mappings of its scopes, and its application.
 //
 // Authentik's Helm chart mounts it on the worker (blueprints.configMaps), and
-// the worker applies it when it changes and every hour. Client ids and secrets
-// come from the worker's environment: see [Blueprint.Secret].
+// the worker applies it when its text changes, and hourly or at a start only
+// until it has succeeded once (authentik/blueprints/v1/tasks.py). So what
+// people change in Authentik stays until the text changes, and a changed
+// environment is never noticed: client ids and secrets come from there, see
+// [Blueprint.Secret].
 //
 // On a new Authentik the first attempt may fail, since the worker makes its
 // default flows and scopes from blueprints too; the next one finds them.
+//
+// A client that is taken out of Clients stays in Authentik, and can sign in,
+// until it is made Absent.
 type Blueprint struct {
 	// Name of the ConfigMap and of the blueprint, and with .yaml its only key:
-	// the worker takes no other ending.
+	// the worker takes no other ending. It must be the only one of its name in
+	// an Authentik: a second file of one name stops the search for all files.
 	Name string
 	// Namespace of Authentik.
 	Namespace string
@@ -33,6 +40,20 @@ type Blueprint struct {
 	Version Version
 	// Clients that sign in with this Authentik, in the order of the entries.
 	Clients []components.OIDCClient
+	// Absent are former clients, whose provider and application Authentik
+	// shall delete: of each, Name and Slug count. What is in neither list stays
+	// as it is.
+	Absent []components.OIDCClient
+	// SigningKey names the certificate of Authentik that signs the tokens. If
+	// empty, the one that Authentik makes for itself, "authentik Self-signed
+	// Certificate". One that is not there is refused when the blueprint is
+	// applied.
+	SigningKey string
+	// SubMode is what the claim sub holds, such as hashed_user_id. If empty, a
+	// live provider keeps its mode, and a new one gets hashed_user_id. Another
+	// mode than the live one changes the sub of every user, by which apps may
+	// know them: state it only if it is confirmed.
+	SubMode string
 	// SecretName of the Secret of the worker's environment. If empty, the name
 	// with -env.
 	SecretName string
@@ -67,6 +88,12 @@ var (
 	// take every URI for a sign-in's (Authentik's integration guides, note
 	// "Redirect URI changes in authentik 2026.5"; pull request 20011).
 	logoutRedirects = Version{2026, 5}
+	// thresholds is the first release line that has refresh_token_threshold
+	// the right way round from its start (pull request 21537; the setting came
+	// with 2025.10).
+	thresholds = Version{2026, 5}
+	// lastRead is the last release whose source and notes were read.
+	lastRead = Version{2026, 8}
 )
 
 // managedScopes are the scopes for which Authentik itself keeps a mapping
@@ -143,6 +170,21 @@ func (b Blueprint) validate() field.ErrorList {
 	if len(b.Clients) == 0 {
 		errs = append(errs, field.Required(clients, "give the OIDC clients that sign in: without one the blueprint has no entry"))
 	}
+	if b.SubMode != "" && !slices.Contains(subModes, b.SubMode) {
+		errs = append(errs, field.NotSupported(field.NewPath("subMode"), b.SubMode, subModes))
+	}
+	for i, a := range b.Absent {
+		path := field.NewPath("absent").Index(i)
+		a = a.WithDefaults()
+		if a.Name == "" {
+			errs = append(errs, field.Required(path.Child("name"), "name the client that Authentik shall forget"))
+		}
+		for j, c := range b.Clients {
+			if c = c.WithDefaults(); c.Name == a.Name || c.Slug == a.Slug {
+				errs = append(errs, field.Invalid(path, a.Name, fmt.Sprintf("has the name or the slug of clients[%d] (%s), which would be deleted", j, c.Name)))
+			}
+		}
+	}
 	names := make(map[string]int)
 	claimed := make(map[string]string)
 	for i, c := range b.Clients {
@@ -172,8 +214,19 @@ func (b Blueprint) validate() field.ErrorList {
 	return errs
 }
 
-// lifetime writes a duration as Authentik takes it: "hours=1;minutes=30"
-// (authentik/lib/utils/time.py).
+// subModes are what Authentik takes for sub_mode (blueprints/schema.json).
+var subModes = []string{"hashed_user_id", "user_id", "user_uuid", "user_username", "user_email", "user_upn"}
+
+// notes reports a release of Authentik that nobody has looked at.
+func (b Blueprint) notes() []string {
+	if !lastRead.before(b.Version) {
+		return nil
+	}
+	return []string{fmt.Sprintf("Blueprint %s: Authentik %s is later than %s, the last release that was read for it: read its release notes on OAuth2 providers and blueprints first", b.Name, b.Version, lastRead)}
+}
+
+// lifetime writes a duration as Authentik takes it: "hours=1;minutes=30", and
+// seconds=0 for none (authentik/lib/utils/time.py).
 func lifetime(d time.Duration) string {
 	var parts []string
 	for _, unit := range []struct {
@@ -185,11 +238,14 @@ func lifetime(d time.Duration) string {
 			d -= n * unit.length
 		}
 	}
+	if len(parts) == 0 {
+		return "seconds=0"
+	}
 	return strings.Join(parts, ";")
 }
 
 // About implements components.Component: Authentik's worker reads the
 // ConfigMap.
 func (b Blueprint) About() components.About {
-	return components.About{ReadElsewhere: true, Assumed: b.assumptions()}
+	return components.About{ReadElsewhere: true, Notes: b.notes(), Assumed: b.assumptions()}
 }

@@ -309,18 +309,20 @@ func TestSecret(t *testing.T) {
 // a wrong name is applied all the same, and the attribute is not set.
 var knownAttributes = map[string]map[string]string{
 	modelProvider: {
-		"authorization_flow":     "schema 2025.12, required",
-		"invalidation_flow":      "schema 2025.12, required since 2024.10",
-		"client_type":            "schema 2025.12: confidential or public",
-		"client_id":              "schema 2025.12",
-		"client_secret":          "schema 2025.12",
-		"redirect_uris":          "schema 2025.12; redirect_uri_type inside from 2026.5",
-		"property_mappings":      "schema 2025.12",
-		"access_token_validity":  "schema 2025.12",
-		"refresh_token_validity": "schema 2025.12",
-		"signing_key":            "schema 2025.12",
-		"issuer_mode":            "schema 2025.12: global or per_provider",
-		"grant_types":            "Release 2026.5, OAuth2 configurable grant types",
+		"authorization_flow":      "schema 2025.12, required",
+		"invalidation_flow":       "schema 2025.12, required since 2024.10",
+		"client_type":             "schema 2025.12: confidential or public",
+		"client_id":               "schema 2025.12",
+		"client_secret":           "schema 2025.12",
+		"redirect_uris":           "schema 2025.12; redirect_uri_type inside from 2026.5",
+		"property_mappings":       "schema 2025.12",
+		"access_token_validity":   "schema 2025.12",
+		"refresh_token_validity":  "schema 2025.12",
+		"signing_key":             "schema 2025.12",
+		"refresh_token_threshold": "schema 2025.12",
+		"sub_mode":                "schema 2025.12",
+		"issuer_mode":             "schema 2025.12: global or per_provider",
+		"grant_types":             "Release 2026.5, OAuth2 configurable grant types",
 	},
 	modelApplication: {
 		"name":            "schema 2025.12",
@@ -330,7 +332,7 @@ var knownAttributes = map[string]map[string]string{
 }
 
 func TestAttributes(t *testing.T) {
-	for _, e := range parse(t, text(t, blueprint())) {
+	for _, e := range parse(t, text(t, blueprint(func(b *Blueprint) { b.SubMode = "user_email" }))) {
 		known := knownAttributes[e.model]
 		for name := range e.attrs {
 			if known[name] == "" {
@@ -375,6 +377,14 @@ func TestVersions(t *testing.T) {
 			if diff := cmp.Diff(want, grants); diff != "" {
 				t.Errorf("grant_types (-want +got):\n%s", diff)
 			}
+			thresholds := []any{entries[0].attrs["refresh_token_threshold"], entries[2].attrs["refresh_token_threshold"]}
+			want = []any{nil, nil}
+			if test.grants {
+				want = []any{"days=14;hours=1", "seconds=0"}
+			}
+			if diff := cmp.Diff(want, thresholds); diff != "" {
+				t.Errorf("refresh_token_threshold (-want +got):\n%s", diff)
+			}
 			uris := []any{
 				map[string]any{"matching_mode": "strict", "url": "https://tools.example.com/back"},
 			}
@@ -417,6 +427,10 @@ func TestRefusals(t *testing.T) {
 			[]string{`clients[1]: Invalid value: "admin-tools": uses the keys portal:* in Redis redis.data:6379, database 1, and so does clients[0] (portal): each client needs its own`}},
 		{"two Authentiks", func(b *Blueprint) { b.Clients[1].Authentik = "auth.example.org" },
 			[]string{`clients[1].authentik: Invalid value: "auth.example.org": clients[0] signs in at auth.example.com: one blueprint is for one Authentik`}},
+		{"a sub_mode that is none", func(b *Blueprint) { b.SubMode = "email" },
+			[]string{`subMode: Unsupported value: "email"`}},
+		{"a client that is there and absent", func(b *Blueprint) { b.Absent = []components.OIDCClient{{Name: "old", Slug: "tools"}, {}} },
+			[]string{`absent[0]: Invalid value: "old": has the name or the slug of clients[1] (admin-tools), which would be deleted`, "absent[1].name: Required value"}},
 		{"a scope without a mapping", func(b *Blueprint) { b.Clients[1].Scopes = []string{"openid", "groups"} },
 			[]string{`clients[1].scopes[1]: Invalid value: "groups": Authentik keeps no mapping for this scope, and drops`}},
 		{"an invalid client", func(b *Blueprint) { b.Clients[0].Host = "app" },
@@ -451,6 +465,95 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// A live provider is found by its name or by the client id that the app has,
+// and nothing that would change its users' sub is said of it.
+func TestAdopts(t *testing.T) {
+	provider := parse(t, text(t, blueprint()))[0]
+	if got, want := provider.ident["pk"], "!Find authentik_providers_oauth2.oauth2provider [client_id !Env OIDC_PORTAL_CLIENT_ID]"; got != want {
+		t.Errorf("pk is %v, want %s", got, want)
+	}
+	if provider.ident["name"] != "portal" {
+		t.Errorf("identifiers %v", provider.ident)
+	}
+	if mode, ok := provider.attrs["sub_mode"]; ok {
+		t.Errorf("sub_mode is %v, and nobody has confirmed it", mode)
+	}
+	confirmed := parse(t, text(t, blueprint(func(b *Blueprint) { b.SubMode = "user_email" })))[0]
+	if got := confirmed.attrs["sub_mode"]; got != "user_email" {
+		t.Errorf("sub_mode is %v, want user_email", got)
+	}
+}
+
+// A key that is not there is a !KeyOf that fails, and no null: the branch for
+// it names an entry that no blueprint here has.
+func TestSigningKey(t *testing.T) {
+	b := blueprint(func(b *Blueprint) { b.SigningKey = "ours" })
+	entries := parse(t, text(t, b))
+	want := "!If !Find authentik_crypto.certificatekeypair [name ours] !Find authentik_crypto.certificatekeypair [name ours] !KeyOf signing-key-not-found"
+	for _, e := range entries {
+		if e.model == modelProvider && e.attrs["signing_key"] != want {
+			t.Errorf("signing_key is %v, want %s", e.attrs["signing_key"], want)
+		}
+		if e.id == "signing-key-not-found" {
+			t.Error("there is an entry of the id that must not be there")
+		}
+	}
+}
+
+// What a sign-out ends, and where it goes.
+func TestSignOut(t *testing.T) {
+	entries := parse(t, text(t, blueprint(func(b *Blueprint) { b.Clients[0].LogoutStays = true; b.Clients[1].LogoutAppOnly = true })))
+	for _, raw := range entries[0].attrs["redirect_uris"].([]any) {
+		if raw.(map[string]any)["redirect_uri_type"] == "logout" {
+			t.Errorf("%v is registered, and no sign-out asks for it", raw)
+		}
+	}
+	for i, flow := range map[int]string{0: "default-invalidation-flow", 2: "default-provider-invalidation-flow"} {
+		if got, want := entries[i].attrs["invalidation_flow"], "!Find authentik_flows.flow [slug "+flow+"]"; got != want {
+			t.Errorf("%v: the invalidation flow is %v, want %s", entries[i].ident, got, want)
+		}
+	}
+}
+
+// A former client is deleted, the application before its provider; nothing
+// else is said of it.
+func TestAbsent(t *testing.T) {
+	entries := blueprintEntries(t, blueprint(func(b *Blueprint) { b.Absent = []components.OIDCClient{{Name: "old", Slug: "older"}} }))
+	if len(entries) != 6 {
+		t.Fatalf("%d entries", len(entries))
+	}
+	want := []map[string]any{
+		{"model": modelApplication, "state": "absent", "identifiers": map[string]any{"slug": "older"}},
+		{"model": modelProvider, "state": "absent", "identifiers": map[string]any{"name": "old"}},
+	}
+	if diff := cmp.Diff(want, entries[4:]); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func blueprintEntries(t *testing.T, b Blueprint) []map[string]any {
+	t.Helper()
+	var document yaml.Node
+	if err := yaml.Unmarshal([]byte(text(t, b)), &document); err != nil {
+		t.Fatal(err)
+	}
+	var entries []map[string]any
+	for _, e := range value(document.Content[0]).(map[string]any)["entries"].([]any) {
+		entries = append(entries, e.(map[string]any))
+	}
+	return entries
+}
+
+func TestNotes(t *testing.T) {
+	if notes := blueprint().About().Notes; notes != nil {
+		t.Errorf("a release that was read is noted: %v", notes)
+	}
+	notes := blueprint(func(b *Blueprint) { b.Version = Version{2026, 11} }).About().Notes
+	if len(notes) != 1 || !strings.Contains(notes[0], "Authentik 2026.11 is later than 2026.8") {
+		t.Errorf("notes: %v", notes)
+	}
+}
+
 // Two databases of one Redis are two places.
 func TestSamePrefixElsewhere(t *testing.T) {
 	text(t, blueprint(func(b *Blueprint) {
@@ -476,6 +579,7 @@ func TestLifetime(t *testing.T) {
 		90 * time.Minute:                     "hours=1;minutes=30",
 		25*time.Hour + 1500*time.Millisecond: "days=1;hours=1;seconds=1;milliseconds=500",
 		time.Second:                          "seconds=1",
+		0:                                    "seconds=0",
 	} {
 		if got := lifetime(d); got != want {
 			t.Errorf("%s is %q, want %q", d, got, want)

@@ -33,11 +33,12 @@ type (
 		ID          string      `yaml:"id,omitempty"`
 		State       string      `yaml:"state"`
 		Identifiers identifiers `yaml:"identifiers"`
-		Attrs       any         `yaml:"attrs"`
+		Attrs       any         `yaml:"attrs,omitempty"`
 	}
 	identifiers struct {
-		Name string `yaml:"name,omitempty"`
-		Slug string `yaml:"slug,omitempty"`
+		Name string     `yaml:"name,omitempty"`
+		PK   *yaml.Node `yaml:"pk,omitempty"`
+		Slug string     `yaml:"slug,omitempty"`
 	}
 	provider struct {
 		AuthorizationFlow    *yaml.Node    `yaml:"authorization_flow"`
@@ -50,7 +51,9 @@ type (
 		PropertyMappings     []*yaml.Node  `yaml:"property_mappings"`
 		AccessTokenValidity  string        `yaml:"access_token_validity"`
 		RefreshTokenValidity string        `yaml:"refresh_token_validity"`
+		RefreshThreshold     string        `yaml:"refresh_token_threshold,omitempty"`
 		SigningKey           *yaml.Node    `yaml:"signing_key"`
+		SubMode              string        `yaml:"sub_mode,omitempty"`
 		IssuerMode           string        `yaml:"issuer_mode"`
 	}
 	redirectURI struct {
@@ -73,13 +76,23 @@ func (b Blueprint) yaml() (string, error) {
 		id := "provider-" + c.Name
 		f.Entries = append(f.Entries, entry{
 			Model: modelProvider, ID: id, State: "present",
-			Identifiers: identifiers{Name: c.Name},
+			// The provider of this name or, whatever its name, the one that has
+			// the client id already: Authentik ORs pk with the rest. So a live
+			// provider keeps its id and its secret, and two candidates are
+			// refused.
+			Identifiers: identifiers{Name: c.Name, PK: find(modelProvider, tagged("!!str", "client_id"), tagged("!Env", idVariable(c)))},
 			Attrs:       b.provider(c),
 		}, entry{
 			Model: modelApplication, State: "present",
 			Identifiers: identifiers{Slug: c.Slug},
 			Attrs:       application{Name: c.Name, Provider: tagged("!KeyOf", id), LaunchURL: "https://" + c.Host + "/"},
 		})
+	}
+	for _, a := range b.Absent {
+		a = a.WithDefaults()
+		f.Entries = append(f.Entries,
+			entry{Model: modelApplication, State: "absent", Identifiers: identifiers{Slug: a.Slug}},
+			entry{Model: modelProvider, State: "absent", Identifiers: identifiers{Name: a.Name}})
 	}
 	var text bytes.Buffer
 	encoder := yaml.NewEncoder(&text)
@@ -89,21 +102,22 @@ func (b Blueprint) yaml() (string, error) {
 }
 
 // provider is Authentik's side of the client. Everything that !Find looks for
-// is Authentik's own: where nothing matches, it gives null without a word.
+// is Authentik's own. Where nothing matches it gives null, which Authentik
+// refuses for a flow and a mapping.
 func (b Blueprint) provider(c components.OIDCClient) provider {
+	invalidation := "default-invalidation-flow" // its stage ends Authentik's session
+	if c.LogoutAppOnly {
+		invalidation = "default-provider-invalidation-flow" // it has no stage
+	}
 	p := provider{
-		AuthorizationFlow:    find(modelFlow, "slug", "default-provider-authorization-implicit-consent"),
-		InvalidationFlow:     find(modelFlow, "slug", "default-provider-invalidation-flow"),
+		AuthorizationFlow:    find(modelFlow, tagged("!!str", "slug"), tagged("!!str", "default-provider-authorization-implicit-consent")),
+		InvalidationFlow:     find(modelFlow, tagged("!!str", "slug"), tagged("!!str", invalidation)),
 		ClientType:           "confidential",
 		ClientID:             tagged("!Env", idVariable(c)),
 		ClientSecret:         tagged("!Env", secretVariable(c)),
 		AccessTokenValidity:  lifetime(c.AccessToken),
 		RefreshTokenValidity: lifetime(c.RefreshToken),
-		// Without a key the tokens are signed with the client's secret (HS256),
-		// and there is nothing at the JWKS address to check them with.
-		SigningKey: find(modelKeyPair, "name", "authentik Self-signed Certificate"),
-		// No sub_mode: where a live provider has another than Authentik's
-		// default, setting it would change who every user is to the apps.
+		SigningKey:           signingKey(b.SigningKey),
 		// The client's issuer address has its slug: it is true in this mode only.
 		IssuerMode: "per_provider",
 	}
@@ -113,8 +127,15 @@ func (b Blueprint) provider(c components.OIDCClient) provider {
 			p.GrantTypes = append(p.GrantTypes, "refresh_token")
 		}
 	}
+	if !b.Assumed.Subject {
+		p.SubMode = b.SubMode
+	}
+	if !b.Version.before(thresholds) {
+		// What is not rendered is not reset, so off is said too.
+		p.RefreshThreshold = lifetime(c.RefreshThreshold())
+	}
 	for _, scope := range c.Scopes {
-		p.PropertyMappings = append(p.PropertyMappings, find(modelScope, "managed", "goauthentik.io/providers/oauth2/scope-"+scope))
+		p.PropertyMappings = append(p.PropertyMappings, find(modelScope, tagged("!!str", "managed"), tagged("!!str", "goauthentik.io/providers/oauth2/scope-"+scope)))
 	}
 	for _, uri := range c.RedirectURIs() {
 		p.RedirectURIs = append(p.RedirectURIs, redirectURI{MatchingMode: "strict", URL: uri})
@@ -123,7 +144,9 @@ func (b Blueprint) provider(c components.OIDCClient) provider {
 		for i := range p.RedirectURIs {
 			p.RedirectURIs[i].Type = "authorization"
 		}
-		p.RedirectURIs = append(p.RedirectURIs, redirectURI{MatchingMode: "strict", URL: c.LogoutURI(), Type: "logout"})
+		if uri := c.LogoutURI(); uri != "" {
+			p.RedirectURIs = append(p.RedirectURIs, redirectURI{MatchingMode: "strict", URL: uri, Type: "logout"})
+		}
 	}
 	return p
 }
@@ -133,10 +156,24 @@ func tagged(tag, value string) *yaml.Node {
 	return &yaml.Node{Kind: yaml.ScalarNode, Tag: tag, Value: value}
 }
 
-// find refers to an object that Authentik has already.
-func find(model, key, value string) *yaml.Node {
-	list := func(tag string, items ...*yaml.Node) *yaml.Node {
-		return &yaml.Node{Kind: yaml.SequenceNode, Tag: tag, Style: yaml.FlowStyle, Content: items}
+// signingKey refers to the key pair of that name, and has Authentik refuse the
+// blueprint where there is none: a provider without a key signs tokens with
+// the client's secret (HS256), and at the JWKS address is nothing to check
+// them with. The refusal is a !KeyOf of an entry that is not there, which is
+// resolved in that case only.
+func signingKey(name string) *yaml.Node {
+	if name == "" {
+		name = "authentik Self-signed Certificate"
 	}
-	return list("!Find", tagged("!!str", model), list("!!seq", tagged("!!str", key), tagged("!!str", value)))
+	key := func() *yaml.Node { return find(modelKeyPair, tagged("!!str", "name"), tagged("!!str", name)) }
+	return list("!If", key(), key(), tagged("!KeyOf", "signing-key-not-found"))
+}
+
+// find refers to an object that Authentik has already.
+func find(model string, key, value *yaml.Node) *yaml.Node {
+	return list("!Find", tagged("!!str", model), list("!!seq", key, value))
+}
+
+func list(tag string, items ...*yaml.Node) *yaml.Node {
+	return &yaml.Node{Kind: yaml.SequenceNode, Tag: tag, Style: yaml.FlowStyle, Content: items}
 }

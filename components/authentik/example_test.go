@@ -34,9 +34,10 @@ func ExampleBlueprint() {
 	//     state: present
 	//     identifiers:
 	//       name: shop
+	//       pk: !Find [authentik_providers_oauth2.oauth2provider, [client_id, !Env OIDC_SHOP_CLIENT_ID]]
 	//     attrs:
 	//       authorization_flow: !Find [authentik_flows.flow, [slug, default-provider-authorization-implicit-consent]]
-	//       invalidation_flow: !Find [authentik_flows.flow, [slug, default-provider-invalidation-flow]]
+	//       invalidation_flow: !Find [authentik_flows.flow, [slug, default-invalidation-flow]]
 	//       client_type: confidential
 	//       client_id: !Env OIDC_SHOP_CLIENT_ID
 	//       client_secret: !Env OIDC_SHOP_CLIENT_SECRET
@@ -51,7 +52,7 @@ func ExampleBlueprint() {
 	//           url: https://shop.example.com/auth/callback
 	//           redirect_uri_type: authorization
 	//         - matching_mode: strict
-	//           url: https://shop.example.com/
+	//           url: https://shop.example.com/signed-out
 	//           redirect_uri_type: logout
 	//       property_mappings:
 	//         - !Find [authentik_providers_oauth2.scopemapping, [managed, goauthentik.io/providers/oauth2/scope-openid]]
@@ -60,7 +61,8 @@ func ExampleBlueprint() {
 	//         - !Find [authentik_providers_oauth2.scopemapping, [managed, goauthentik.io/providers/oauth2/scope-offline_access]]
 	//       access_token_validity: hours=1
 	//       refresh_token_validity: days=30
-	//       signing_key: !Find [authentik_crypto.certificatekeypair, [name, authentik Self-signed Certificate]]
+	//       refresh_token_threshold: days=14;hours=1
+	//       signing_key: !If [!Find [authentik_crypto.certificatekeypair, [name, authentik Self-signed Certificate]], !Find [authentik_crypto.certificatekeypair, [name, authentik Self-signed Certificate]], !KeyOf signing-key-not-found]
 	//       issuer_mode: per_provider
 	//   - model: authentik_core.application
 	//     state: present
