@@ -16,7 +16,7 @@ func resourceOf(kind schema.GroupKind, stated map[string]string) (resource strin
 
 // plurals are the namespaced kinds of Kubernetes, of the Gateway API, and of
 // what the cluster has: cert-manager, Traefik, k3s, and the usual operators for
-// Secrets and metrics. Each stands in the API's definition, spec.names.plural
+// Secrets, metrics and MongoDB. Each stands in the API's definition, spec.names.plural
 // of a CustomResourceDefinition.
 var plurals = map[string]string{
 	"ConfigMap":             "configmaps",
@@ -79,12 +79,13 @@ var plurals = map[string]string{
 	"TLSStore.traefik.io":            "tlsstores",
 	"TraefikService.traefik.io":      "traefikservices",
 
-	"HelmChart.helm.cattle.io":             "helmcharts",
-	"HelmChartConfig.helm.cattle.io":       "helmchartconfigs",
-	"SealedSecret.bitnami.com":             "sealedsecrets",
-	"ExternalSecret.external-secrets.io":   "externalsecrets",
-	"SecretStore.external-secrets.io":      "secretstores",
-	"PodMonitor.monitoring.coreos.com":     "podmonitors",
-	"PrometheusRule.monitoring.coreos.com": "prometheusrules",
-	"ServiceMonitor.monitoring.coreos.com": "servicemonitors",
+	"MongoDBCommunity.mongodbcommunity.mongodb.com": "mongodbcommunity",
+	"HelmChart.helm.cattle.io":                      "helmcharts",
+	"HelmChartConfig.helm.cattle.io":                "helmchartconfigs",
+	"SealedSecret.bitnami.com":                      "sealedsecrets",
+	"ExternalSecret.external-secrets.io":            "externalsecrets",
+	"SecretStore.external-secrets.io":               "secretstores",
+	"PodMonitor.monitoring.coreos.com":              "podmonitors",
+	"PrometheusRule.monitoring.coreos.com":          "prometheusrules",
+	"ServiceMonitor.monitoring.coreos.com":          "servicemonitors",
 }
