@@ -72,7 +72,19 @@ func TestRefused(t *testing.T) {
 		{"a long name", app(func(w *components.WebApp) { w.Name = strings.Repeat("a", 64) }), []string{"name: Invalid value", "must be no more than 63 characters"}},
 		{"a name that is no label", app(func(w *components.WebApp) { w.Name = "Web_App" }), []string{`name: Invalid value: "Web_App": a DNS-1035 label must consist of`}},
 		{"replicas below zero", app(func(w *components.WebApp) { w.Replicas = -1 }), []string{"replicas: Invalid value: -1: must not be negative"}},
-		{"an image with a space", app(func(w *components.WebApp) { w.Image = "a b" }), []string{`image: Invalid value: "a b": must have no white space`}},
+		{"an image with a space", app(func(w *components.WebApp) { w.Image = "a b" }), []string{`image: Invalid value: "a b": must be a reference such as registry.example.com/team/app:tag: invalid reference format`}},
+		{"an image with a tab", app(func(w *components.WebApp) { w.Image = "registry.example.com/web:1\t" }), []string{"image: Invalid value", "must be a reference"}},
+		{"an image in upper case", app(func(w *components.WebApp) { w.Image = "registry.example.com/Web:1" }), []string{"image: Invalid value", "repository name must be lowercase"}},
+		{"an image with half a digest", app(func(w *components.WebApp) { w.Image = "registry.example.com/web@sha256:abc" }), []string{"image: Invalid value", "must be a reference"}},
+		{"an image with a scheme", app(func(w *components.WebApp) { w.Image = "https://registry.example.com/web:1" }), []string{"image: Invalid value", "must be a reference"}},
+		{"an image with an empty tag", app(func(w *components.WebApp) { w.Image = "registry.example.com/web:" }), []string{"image: Invalid value", "must be a reference"}},
+		{"a change that panics", app(func(w *components.WebApp) {
+			w.Changes = []components.Change{
+				components.Edit(func(d *appsv1.Deployment) { d.Spec.Replicas = nil; d.Spec.Paused = true }),
+				components.Edit(func(d *appsv1.Deployment) { *d.Spec.Replicas = 1 }),
+				components.Edit[*appsv1.Deployment](nil),
+			}
+		}), []string{"changes[1]: Invalid value: panic: ", "changes[2]: Invalid value: panic: "}},
 		{"an image without a tag", app(func(w *components.WebApp) { w.Image = "registry.example.com:5000/web" }), []string{"image: Invalid value", "must have a tag or a digest"}},
 		{"replicas and an autoscaler", app(func(w *components.WebApp) { w.Replicas = 2; w.Autoscale = &components.Autoscale{Min: 1, Max: 2} }),
 			[]string{"replicas: Forbidden: the autoscaler decides"}},

@@ -146,7 +146,7 @@ func TestDeployerPolicy(t *testing.T) {
 			d.Applies[1] = i
 		}, "hosts", `[ "shop.example.com" ]`},
 		{"another registry", func(d *components.Deployer) {
-			d.Applies = append(d.Applies, with(web(), func(w *components.WebApp) { w.Name, w.Image = "b", "r.example.net/a/b@sha256:0" }))
+			d.Applies = append(d.Applies, with(web(), func(w *components.WebApp) { w.Name, w.Image = "b", "r.example.net/a/b@sha256:"+strings.Repeat("0", 64) }))
 		}, "registries", `[ "r.example.net/a/", "registry.example.com/" ]`},
 		{"the keys of its own Secret", func(d *components.Deployer) {
 			d.Secrets = map[string][]components.Secret{"web": {{Name: "own", Namespace: "shop", Keys: []components.SecretKey{{Name: "B"}, {Name: "A"}}}}}

@@ -1,12 +1,15 @@
 package components
 
 import (
+	_ "crypto/sha256" // the digests that an image can be pinned by
+	_ "crypto/sha512"
 	"errors"
 	"fmt"
 	"reflect"
 	"slices"
 	"strings"
 
+	"github.com/distribution/reference"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -98,11 +101,38 @@ func Apply(objects []Object, changes []Change) field.ErrorList {
 			errs = append(errs, field.Required(path.Index(i), "is nil: make it with Edit"))
 			continue
 		}
-		if err := c(objects); err != nil {
+		if err := apply(c, objects); err != nil {
 			errs = append(errs, field.Invalid(path.Index(i), field.OmitValueType{}, err.Error()))
 		}
 	}
 	return errs
+}
+
+// apply makes an error of a panic, so that it has the place of the change.
+func apply(c Change, objects []Object) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
+	return c(objects)
+}
+
+// CheckImage returns the mistakes in the reference to an image: it must have
+// the form that container runtimes read, and a tag or a digest, since without
+// one it follows latest, unseen.
+func CheckImage(path *field.Path, image string) field.ErrorList {
+	if image == "" {
+		return field.ErrorList{field.Required(path, "give the image with its tag or digest")}
+	}
+	ref, err := reference.Parse(image)
+	if err != nil {
+		return field.ErrorList{field.Invalid(path, image, "must be a reference such as registry.example.com/team/app:tag: "+err.Error())}
+	}
+	if _, named := ref.(reference.Named); !named || reference.IsNameOnly(ref.(reference.Named)) {
+		return field.ErrorList{field.Invalid(path, image, "must have a tag or a digest: without one it follows latest, unseen")}
+	}
+	return nil
 }
 
 // Mistakes returns the mistakes of a component as one error, each with the

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -253,14 +252,7 @@ func (w WebApp) validate() field.ErrorList {
 	var errs field.ErrorList
 	errs = checkName(errs, field.NewPath("name"), w.Name, validation.IsDNS1035Label)
 	errs = checkNamespace(errs, field.NewPath("namespace"), w.Namespace)
-	switch image := field.NewPath("image"); {
-	case w.Image == "":
-		errs = append(errs, field.Required(image, "give the image with its tag or digest"))
-	case strings.ContainsAny(w.Image, " \t\n"):
-		errs = append(errs, field.Invalid(image, w.Image, "must have no white space"))
-	case !strings.ContainsAny(path.Base(w.Image), ":@"):
-		errs = append(errs, field.Invalid(image, w.Image, "must have a tag or a digest: without one it follows latest, unseen"))
-	}
+	errs = append(errs, CheckImage(field.NewPath("image"), w.Image)...)
 	errs = checkPort(errs, field.NewPath("port"), w.Port)
 	if w.Replicas < 0 {
 		errs = append(errs, field.Invalid(field.NewPath("replicas"), w.Replicas, "must not be negative"))

@@ -23,6 +23,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -30,6 +31,7 @@ import (
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/yaml"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
@@ -38,9 +40,22 @@ import (
 var update = flag.Bool("update", false, "write what is rendered to the golden files instead of comparing")
 
 // Check renders the tree and fails the test where a file in dir differs, is
-// missing, or is left over. With -update it writes the files instead.
+// missing, or is left over, and where a second rendering differs from the
+// first, as when a component goes through a map in no order. With -update it
+// writes the files instead of comparing them.
 func Check(t testing.TB, tree render.Tree, dir string) {
 	t.Helper()
+	files, _, err := tree.Files()
+	if err != nil {
+		t.Fatalf("rendering for %s:\n%v", dir, err)
+	}
+	again, _, err := tree.Files()
+	if err != nil {
+		t.Fatalf("rendering for %s again:\n%v", dir, err)
+	}
+	if diff := compare(files, again); diff != "" {
+		t.Fatalf("two renderings of one tree differ, so nothing can be accepted in %s: what makes these fields must give the same each time, such as the keys of a map in order (-first +second):\n\n%s", dir, diff)
+	}
 	if *update {
 		report, err := tree.WriteDir(dir)
 		if err != nil {
@@ -53,10 +68,6 @@ func Check(t testing.TB, tree render.Tree, dir string) {
 			t.Logf("removed %s", filepath.Join(dir, path))
 		}
 		return
-	}
-	files, _, err := tree.Files()
-	if err != nil {
-		t.Fatalf("rendering for %s:\n%v", dir, err)
 	}
 	diff, err := Diff(os.DirFS(dir), files)
 	if err != nil {
@@ -86,25 +97,57 @@ func acceptCommand() string {
 	}
 }
 
+// compare tells the difference between two renderings of the same files.
+func compare(first, second []render.Rendered) string {
+	var b strings.Builder
+	for i, file := range first {
+		if old, text := string(file.Data), string(second[i].Data); old != text {
+			fmt.Fprintf(&b, "  %s\n%s", file.Path, fileDiff(file.Path, old, text))
+		}
+	}
+	return b.String()
+}
+
 // Diff tells the difference between golden files and rendered ones: file by
 // file, object by object, field by field. It is empty where there is none.
+//
+// A file that is not rendered is left over if an earlier rendering wrote it, or
+// if it is a manifest beside those of a layer. Other files cannot be goldens,
+// and are left alone: hidden ones, copies, and what editors and file managers
+// leave behind.
 func Diff(golden fs.FS, rendered []render.Rendered) (string, error) {
-	var b strings.Builder
+	files := make(map[string]string, len(rendered)) // the rendered text by its path
+	layers := make(map[string]bool)                 // folders of rendered manifests
+	for _, file := range rendered {
+		files[file.Path] = string(file.Data)
+		if strings.HasSuffix(file.Path, ".yaml") {
+			layers[path.Dir(file.Path)] = true
+		}
+	}
 	want := make(map[string]string)
-	err := fs.WalkDir(golden, ".", func(path string, d fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) && path == "." {
+	err := fs.WalkDir(golden, ".", func(name string, d fs.DirEntry, err error) error {
+		_, wanted := files[name]
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && name == ".":
 			return fs.SkipAll // no goldens yet: every file is added
-		}
-		if err != nil || d.IsDir() {
+		case d != nil && d.IsDir() && name != "." && strings.HasPrefix(d.Name(), "."):
+			return fs.SkipDir
+		case err != nil || d.IsDir():
 			return err
+		case !wanted && (!d.Type().IsRegular() || !isName(name)):
+			return nil
 		}
-		data, err := fs.ReadFile(golden, path)
-		want[path] = string(data)
+		data, err := fs.ReadFile(golden, name)
+		as, isRendered := render.RenderedPath(data)
+		if wanted || as == name || !isRendered && layers[path.Dir(name)] && path.Ext(name) == ".yaml" {
+			want[name] = string(data)
+		}
 		return err
 	})
 	if err != nil {
 		return "", err
 	}
+	var b strings.Builder
 	for _, file := range rendered {
 		old, ok := want[file.Path]
 		delete(want, file.Path)
@@ -115,10 +158,16 @@ func Diff(golden fs.FS, rendered []render.Rendered) (string, error) {
 			fmt.Fprintf(&b, "  %s\n%s", file.Path, fileDiff(file.Path, old, string(file.Data)))
 		}
 	}
-	for _, path := range slices.Sorted(maps.Keys(want)) {
-		fmt.Fprintf(&b, "- %s: not rendered; -update removes it if an earlier rendering wrote it\n", path)
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		fmt.Fprintf(&b, "- %s: not rendered; -update removes it if an earlier rendering wrote it\n", name)
 	}
 	return b.String(), nil
+}
+
+// isName reports whether a rendering can write a file of this name.
+func isName(name string) bool {
+	ext := path.Ext(name)
+	return len(validation.IsDNS1123Subdomain(strings.ToLower(path.Base(name)))) == 0 && (ext == ".yaml" || ext == ".md" || ext == ".txt")
 }
 
 // fileDiff compares two texts of one file, as objects where they are.

@@ -13,7 +13,7 @@ import (
 // with every mistake, in the order of the files.
 func (t Tree) check(jobs []job, found []facts) (Report, error) {
 	report := Report{Files: len(jobs), Notes: slices.Clone(t.Notes)}
-	elsewhere, mistakes := t.elsewhere()
+	elsewhere, secretsPending, mistakes := t.elsewhere()
 
 	claimed := make(map[string]string)
 	var objects []*check.Object
@@ -42,9 +42,7 @@ func (t Tree) check(jobs []job, found []facts) (Report, error) {
 		}
 	}
 	report.Objects = len(objects)
-	for _, s := range t.Secrets {
-		report.Pending = append(report.Pending, s.PendingValues()...)
-	}
+	report.Pending = append(report.Pending, secretsPending...)
 	report.Assumed = object.Distinct(append(report.Assumed, t.Assumed...))
 	for _, a := range report.Assumed {
 		switch {
@@ -64,22 +62,43 @@ func (t Tree) check(jobs []job, found []facts) (Report, error) {
 	return report, mistakes.Err()
 }
 
-// elsewhere returns the Secrets that people fill in.
-func (t Tree) elsewhere() ([]*check.Elsewhere, object.Findings) {
+// elsewhere returns the Secrets that people fill in, what is pending in them,
+// and what is wrong with their contracts.
+func (t Tree) elsewhere() ([]*check.Elsewhere, []string, object.Findings) {
 	var all []*check.Elsewhere
+	var pending []string
 	var mistakes object.Findings
 	seen := make(map[object.ID]bool, len(t.Secrets))
-	for _, s := range t.Secrets {
-		o := s.Object()
-		id := object.ID{Kind: "Secret", Namespace: o.Namespace, Name: o.Name}
-		if seen[id] {
-			mistakes = append(mistakes, object.Finding{Object: id, Problem: "there are two contracts for it", Remedy: "make them one"})
-			continue
-		}
-		seen[id] = true
-		keys := slices.AppendSeq(slices.Collect(maps.Keys(o.StringData)), maps.Keys(o.Data))
-		slices.Sort(keys)
-		all = append(all, &check.Elsewhere{ID: id, Keys: slices.Compact(keys), Contract: true, Read: s.ReadElsewhere})
+	for i, s := range t.Secrets {
+		err := func() (err error) {
+			defer recovered(&err, fmt.Sprintf("secret %d (%T): ", i, s))
+			if isNil(s) {
+				return object.Finding{Problem: fmt.Sprintf("secret %d (%T) is nil", i, s), Remedy: "remove it"}
+			}
+			if err := s.Validate(); err != nil {
+				return err
+			}
+			o := s.Object()
+			id := object.ID{Kind: "Secret", Namespace: o.Namespace, Name: o.Name}
+			if seen[id] {
+				return object.Finding{Object: id, Problem: "there are two contracts for it", Remedy: "make them one"}
+			}
+			seen[id] = true
+			keys := slices.AppendSeq(slices.Collect(maps.Keys(o.StringData)), maps.Keys(o.Data))
+			slices.Sort(keys)
+			keys = slices.Compact(keys)
+			// What is read elsewhere is asked here, where a panic has its place.
+			read := make(map[string]bool)
+			for _, key := range keys {
+				if s.ReadElsewhere(key) {
+					read[key] = true
+				}
+			}
+			pending = append(pending, s.PendingValues()...)
+			all = append(all, &check.Elsewhere{ID: id, Keys: keys, Contract: true, Read: func(key string) bool { return read[key] }})
+			return nil
+		}()
+		mistakes = append(mistakes, object.FindingsOf(err)...)
 	}
-	return all, mistakes
+	return all, pending, mistakes
 }

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	kruntime "k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
@@ -49,6 +50,7 @@ func (secret) Object() *corev1.Secret {
 	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "web-secrets"}, StringData: map[string]string{"TOKEN": "", "UNREAD": "", "OUTSIDE": ""}}
 }
 func (secret) PendingValues() []string       { return []string{"Secret ns/web-secrets, TOKEN: waits"} }
+func (secret) Validate() error               { return nil }
 func (secret) ReadElsewhere(key string) bool { return key == "OUTSIDE" }
 
 func config(name string, data map[string]string) *corev1.ConfigMap {
@@ -416,13 +418,130 @@ type panics struct{}
 func (panics) Objects() ([]render.Object, error) { panic("no") }
 func (panics) About() object.About               { return object.About{} }
 
-// TestNil: whatever a component does, the error says which file it is in.
+// late panics when it is asked about itself.
+type late struct{}
+
+func (late) Objects() ([]render.Object, error) { return nil, nil }
+func (late) About() object.About               { panic("no claims") }
+
+// hollow is an object whose methods panic.
+type hollow struct{ *corev1.Pod }
+
+func (hollow) DeepCopyObject() kruntime.Object { return nil }
+
+// TestNil: whatever a component does, the error says where.
 func TestNil(t *testing.T) {
-	for _, c := range []render.Component{nil, (*panics)(nil), panics{}, list{nil}, list{(*corev1.Pod)(nil)}} {
+	for _, tc := range []struct {
+		component render.Component
+		want      string
+	}{
+		{nil, "component 1 (<nil>) is nil: remove it"},
+		{(*panics)(nil), "component 1 (*render_test.panics) is nil: remove it"},
+		{panics{}, "component 1 (render_test.panics): panic: no"},
+		{late{}, "component 1 (render_test.late): panic: no claims"},
+		{list{nil}, "component 1 (render_test.list): object 0 is nil"},
+		{list{(*corev1.Pod)(nil)}, "component 1 (render_test.list): object 0 is nil"},
+		{list{service(), hollow{}}, "component 1 (render_test.list): object 1 (render_test.hollow): panic: "},
+	} {
 		tr := tree()
-		tr.Layers[1].Files[2].Components = []render.Component{c}
-		if _, _, err := tr.Files(); err == nil || !strings.HasPrefix(err.Error(), "apps/more.yaml: component ") {
-			t.Errorf("%T: the error is %v", c, err)
+		tr.Layers[1].Files[2].Components = []render.Component{list{}, tc.component}
+		_, _, err := tr.Files()
+		if err == nil || !strings.HasPrefix(err.Error(), "apps/more.yaml: "+tc.want) {
+			t.Errorf("%T: the error is %v, want %s", tc.component, err, tc.want)
+		}
+	}
+	tr := tree()
+	tr.Texts = []render.Text{{Name: "x.md", Content: func() (string, error) { panic("no words") }}}
+	if _, _, err := tr.Files(); err == nil || err.Error() != "x.md: text: panic: no words" {
+		t.Errorf("a text that panics: %v", err)
+	}
+}
+
+// badSecret is a contract whose methods do what none should.
+type badSecret struct {
+	secret
+	at string
+}
+
+func (s badSecret) Object() *corev1.Secret {
+	if s.at == "object" {
+		return nil
+	}
+	o := s.secret.Object()
+	o.Name = "bad"
+	return o
+}
+func (s badSecret) PendingValues() []string {
+	if s.at == "pending" {
+		panic("no values")
+	}
+	return nil
+}
+func (s badSecret) ReadElsewhere(string) bool {
+	if s.at == "read" {
+		panic("no reader")
+	}
+	return true
+}
+func (s badSecret) Validate() error {
+	if s.at == "contract" {
+		return errors.Join(errors.New("Secret ns/bad: keys[0]: one"), errors.New("Secret ns/bad: keys[1]: two"))
+	}
+	return nil
+}
+
+// TestContracts: a contract is validated, and whatever it does, the error says
+// which one it is.
+func TestContracts(t *testing.T) {
+	for _, tc := range []struct {
+		secret render.Secret
+		want   string
+	}{
+		{badSecret{}, ""},
+		{nil, "secret 1 (<nil>) is nil: remove it"},
+		{(*badSecret)(nil), "secret 1 (*render_test.badSecret) is nil: remove it"},
+		{badSecret{at: "object"}, "secret 1 (render_test.badSecret): panic: runtime error: invalid memory address or nil pointer dereference"},
+		{badSecret{at: "pending"}, "secret 1 (render_test.badSecret): panic: no values"},
+		{badSecret{at: "read"}, "secret 1 (render_test.badSecret): panic: no reader"},
+		{badSecret{at: "contract"}, "Secret ns/bad: keys[0]: one\nSecret ns/bad: keys[1]: two"},
+	} {
+		tr := tree()
+		tr.Secrets = append(tr.Secrets, tc.secret)
+		_, _, err := tr.Files()
+		got := ""
+		if err != nil {
+			got = err.Error()
+		}
+		if got != tc.want {
+			t.Errorf("%T: the error is %q, want %q", tc.secret, got, tc.want)
+		}
+	}
+}
+
+// TestCase: names that are one where names have no case.
+func TestCase(t *testing.T) {
+	for _, tc := range []struct {
+		texts []string
+		layer string
+		want  string
+	}{
+		{[]string{"README.md", "Readme.md"}, "base", "Readme.md: differs from README.md in case only, which is one name on macOS and Windows: give each its own"},
+		{[]string{"docs/A.md", "docs/a.md"}, "base", "docs/a.md: differs from docs/A.md in case only"},
+		{[]string{"NOTES.md"}, "notes.md", "NOTES.md: differs from notes.md in case only"},
+		{[]string{"notes.md"}, "notes.md", "notes.md: two files have this name"},
+		{[]string{"README.md", "docs/README.md"}, "base", ""},
+	} {
+		tr := tree()
+		tr.Layers[0].Name = tc.layer
+		for _, name := range tc.texts {
+			tr.Texts = append(tr.Texts, render.Text{Name: name, Content: content("")})
+		}
+		_, _, err := tr.Files()
+		switch {
+		case tc.want == "" && err != nil:
+			t.Error(err)
+		case tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)):
+			t.Errorf("the error is %v, want in it %s", err, tc.want)
 		}
 	}
 }

@@ -8,7 +8,9 @@ import (
 	"io"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
@@ -56,6 +58,9 @@ func (c Command) Run(args []string, stdout, stderr io.Writer) int {
 			if !ok || name == "" || pin == "" {
 				return errors.New("must be NAME=TAG or NAME=sha256:DIGEST")
 			}
+			if _, twice := images.Pins[name]; twice {
+				return fmt.Errorf("%q is pinned twice: give one -image for it", name)
+			}
 			images.Pins[name] = pin
 			return nil
 		})
@@ -70,18 +75,20 @@ func (c Command) Run(args []string, stdout, stderr io.Writer) int {
 		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	case dir == "" && isSet(flags, "o"):
 		err = errors.New("-o is empty: name a directory, or leave it out for standard output")
+	case images.Tag == "" && isSet(flags, "tag"):
+		err = errors.New("-tag is empty: give a tag, or leave it out for latest")
 	case pending && dir != "":
 		err = errors.New("-pending renders nothing: leave -o out")
 	case pending && confirmed:
 		err = errors.New("-pending lists what -confirmed refuses: give one of the two")
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "%s: %v\n%s -h explains the flags\n", c.Name, err, c.Name)
+		fmt.Fprintf(stderr, "%s: %s\n%s -h explains the flags\n", c.Name, visible(err.Error()), c.Name)
 		return 2
 	}
 	if err := c.render(dir, environment, images, pinned, pending, confirmed, stdout, stderr); err != nil {
 		for _, e := range object.FindingsOf(err) {
-			fmt.Fprintf(stderr, "%s: %v\n", c.Name, e)
+			fmt.Fprintf(stderr, "%s: %s\n", c.Name, visible(e.Error()))
 		}
 		return 1
 	}
@@ -109,7 +116,7 @@ func (c Command) render(dir, environment string, images Images, pinned, pending,
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	tree, err := c.Tree(environment, images)
+	tree, err := c.tree(environment, images)
 	if err != nil {
 		return err
 	}
@@ -138,10 +145,30 @@ func (c Command) render(dir, environment string, images Images, pinned, pending,
 		return err
 	}
 	for _, note := range report.Notes {
-		fmt.Fprintf(stderr, "%s: note: %s\n", c.Name, note)
+		fmt.Fprintf(stderr, "%s: note: %s\n", c.Name, visible(note))
 	}
-	fmt.Fprintf(stderr, "%s: %s\n", c.Name, report.summary(dir))
+	fmt.Fprintf(stderr, "%s: %s\n", c.Name, visible(report.summary(dir)))
 	return nil
+}
+
+func (c Command) tree(environment string, images Images) (tree Tree, err error) {
+	defer recovered(&err, "the tree: ")
+	return c.Tree(environment, images)
+}
+
+// visible writes the control characters of a message as escapes: it may have
+// words of the command line or of a file's name in it.
+func visible(message string) string {
+	var b strings.Builder
+	for _, r := range message {
+		if unicode.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			quoted := strconv.QuoteRune(r)
+			b.WriteString(quoted[1 : len(quoted)-1])
+		}
+	}
+	return b.String()
 }
 
 func isSet(flags *flag.FlagSet, name string) bool {

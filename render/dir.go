@@ -25,10 +25,12 @@ import (
 //
 // New texts are staged in a folder of the directory and moved to their place
 // after the last check, a folder that is new in one move: an interruption
-// leaves each file old or new. Two renderings into one directory at a time
-// are not meant: the second clears away the stage of the first.
+// leaves each file old or new. So a layer's folder must be a folder of the
+// directory's own file system, and no link. While a rendering into the
+// directory is under way, another one is refused, except on Windows and on
+// file systems without flock(2).
 func (t Tree) WriteDir(dir string) (Report, error) {
-	return t.render(&directory{tree: t, root: dir})
+	return t.render(&directory{tree: t, root: dir, rename: os.Rename})
 }
 
 const stagePrefix = ".render-stage-"
@@ -43,15 +45,17 @@ type directory struct {
 	folders map[string]bool
 	// stale paths are removed.
 	stale   []string
-	isNew   bool // the root was not there
-	refused bool // nothing may be written
+	made    []string // the root, and what it is in, if they were not there
+	lock    *os.File // the root, locked
+	refused bool     // nothing may be written
+	rename  func(from, to string) error
 
 	read sync.Pool // *bytes.Buffer, for the files that are there
 
-	mu     sync.Mutex
-	stage  string          // made with the first file that differs
-	made   map[string]bool // folders that the stage has
-	staged []int
+	mu      sync.Mutex
+	stage   string          // made with the first file that differs
+	holding map[string]bool // folders that the stage has
+	staged  []int
 }
 
 // at is where a path stands.
@@ -64,11 +68,18 @@ func (d *directory) prepare(paths []string) error {
 	d.paths, d.exists = paths, make([]bool, len(paths))
 	d.folders = make(map[string]bool)
 	index := make(map[string]int, len(paths))
+	names := make(map[string]string, len(paths)) // by their lower case
 	for i, path := range paths {
 		index[path] = i
+		names[strings.ToLower(path)] = path
 		if folder, _, ok := strings.Cut(path, "/"); ok {
 			d.folders[folder] = false
+			names[strings.ToLower(folder)] = folder
 		}
+	}
+	if err := d.open(); err != nil {
+		d.refused = true
+		return err
 	}
 	layers := make(map[string]bool)
 	for _, layer := range d.tree.Layers {
@@ -80,10 +91,6 @@ func (d *directory) prepare(paths []string) error {
 	for k := 0; k < len(look); k++ {
 		folder := look[k]
 		entries, err := os.ReadDir(d.at(folder))
-		if errors.Is(err, fs.ErrNotExist) && folder == "" {
-			d.isNew = true
-			break
-		}
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -92,12 +99,17 @@ func (d *directory) prepare(paths []string) error {
 			path := strings.TrimPrefix(folder+"/"+e.Name(), "/")
 			i, wanted := index[path]
 			_, wantedFolder := d.folders[path]
+			name, alike := names[strings.ToLower(path)]
 			switch {
+			case alike && name != path:
+				errs = append(errs, fmt.Errorf("%s: differs from %s in case only, which is one name on macOS and Windows: move it away", d.at(path), name))
+			case wantedFolder && e.Type()&fs.ModeSymlink != 0:
+				errs = append(errs, fmt.Errorf("%s: is a link, and a layer must be a folder of this directory: remove the link, or render into the directory that it leads to", d.at(path)))
 			case wanted && !e.Type().IsRegular():
 				errs = append(errs, fmt.Errorf("%s: is not a regular file: move it away, or choose another directory", d.at(path)))
 			case wanted:
 				d.exists[i] = true // put reads it, and looks whose it is
-			case folder == "" && e.IsDir() && strings.HasPrefix(path, stagePrefix):
+			case e.IsDir() && strings.HasPrefix(e.Name(), stagePrefix):
 				d.stale = append(d.stale, path) // of an interrupted rendering
 			case wantedFolder:
 				d.folders[path] = true
@@ -121,6 +133,65 @@ func (d *directory) prepare(paths []string) error {
 	}
 	d.refused = len(errs) > 0
 	return errors.Join(errs...)
+}
+
+// open makes the directory if it is not there, and locks it.
+func (d *directory) open() error {
+	for {
+		made, err := mkdirAll(d.root)
+		d.made = made
+		if err != nil {
+			return err
+		}
+		dir, err := os.Open(d.root)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // removed by another rendering that had made it
+		}
+		if err != nil {
+			return err
+		}
+		ok, err := tryLock(dir)
+		if err == nil && !ok {
+			err = fmt.Errorf("%s: another rendering into it is under way: wait until it ends", d.root)
+		}
+		if err != nil {
+			dir.Close()
+			return err
+		}
+		locked, err := dir.Stat()
+		if err == nil {
+			var there fs.FileInfo
+			if there, err = os.Stat(d.root); err == nil && os.SameFile(locked, there) {
+				d.lock = dir
+				return nil
+			}
+		}
+		dir.Close()
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+}
+
+// close gives the lock back.
+func (d *directory) close() {
+	if d.lock != nil {
+		d.lock.Close()
+	}
+}
+
+// mkdirAll makes a directory and what it is in, and returns what was not there
+// before, outermost first.
+func mkdirAll(dir string) ([]string, error) {
+	var missing []string
+	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
+		if _, err := os.Stat(at); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		missing = append(missing, at)
+	}
+	slices.Reverse(missing)
+	return missing, os.MkdirAll(dir, 0o755)
 }
 
 // applied says whether kubectl takes the file for a manifest.
@@ -206,33 +277,52 @@ func (d *directory) addStaged(i int) (stage string, err error) {
 	}
 	defer func() { d.refused = err != nil }()
 	if d.stage == "" {
-		if err := os.MkdirAll(d.root, 0o755); err != nil {
-			return "", err
-		}
 		if d.stage, err = os.MkdirTemp(d.root, stagePrefix); err != nil {
 			return "", err
 		}
-		d.made = make(map[string]bool)
+		d.holding = make(map[string]bool)
 	}
-	if folder, _, ok := strings.Cut(d.paths[i], "/"); ok && !d.made[folder] {
+	if folder, _, ok := strings.Cut(d.paths[i], "/"); ok && !d.holding[folder] {
 		if err := os.Mkdir(filepath.Join(d.stage, folder), 0o755); err != nil {
 			return "", err
 		}
-		d.made[folder] = true
+		if err := d.movable(folder); err != nil {
+			return "", err
+		}
+		d.holding[folder] = true
 	}
 	d.staged = append(d.staged, i)
 	return d.stage, nil
 }
 
+// movable sees to it that files can be moved to a folder that is there, by
+// moving an empty one: neither into another file system nor without the right
+// to write can they.
+func (d *directory) movable(folder string) error {
+	if !d.folders[folder] {
+		return nil
+	}
+	from := filepath.Join(d.stage, stagePrefix+"empty")
+	if err := os.Mkdir(from, 0o755); err != nil {
+		return err
+	}
+	to := filepath.Join(d.at(folder), filepath.Base(d.stage))
+	if err := d.rename(from, to); err != nil {
+		return fmt.Errorf("%s: a file cannot be moved into it from %s, and a layer must be a folder of the same file system that can be written: %w", d.at(folder), d.root, err)
+	}
+	return os.Remove(to)
+}
+
 // commit moves what was staged to its place, and removes what is stale.
 func (d *directory) commit(report *Report) error {
+	defer d.close()
 	if d.stage != "" {
 		defer os.RemoveAll(d.stage)
 	}
 	move := func(path string) error {
-		return os.Rename(filepath.Join(d.stage, filepath.FromSlash(path)), d.at(path))
+		return d.rename(filepath.Join(d.stage, filepath.FromSlash(path)), d.at(path))
 	}
-	for _, folder := range sorted(d.made) {
+	for _, folder := range sorted(d.holding) {
 		if !d.folders[folder] { // new: it takes its place as a whole
 			if err := move(folder); err != nil {
 				return err
@@ -252,7 +342,7 @@ func (d *directory) commit(report *Report) error {
 		if err := os.RemoveAll(d.at(path)); err != nil {
 			return err
 		}
-		if !strings.HasPrefix(path, stagePrefix) {
+		if !strings.HasPrefix(filepath.Base(path), stagePrefix) {
 			report.Removed = append(report.Removed, path)
 		}
 		if folder, _, ok := strings.Cut(path, "/"); ok {
@@ -264,11 +354,12 @@ func (d *directory) commit(report *Report) error {
 
 // abort leaves everything as it was.
 func (d *directory) abort() {
+	defer d.close()
 	if d.stage != "" {
 		os.RemoveAll(d.stage)
 	}
-	if d.isNew {
-		os.Remove(d.root)
+	for _, dir := range slices.Backward(d.made) {
+		os.Remove(dir) // unless there is something in it
 	}
 }
 

@@ -1,11 +1,15 @@
 package render_test
 
 import (
+	"bufio"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -166,7 +170,30 @@ func TestWriteDirRefuses(t *testing.T) {
 				}
 			},
 			func() render.Tree { return tree() },
-			"no such file or directory",
+			"apps: is a link, and a layer must be a folder of this directory",
+		},
+		{
+			"a layer that is a link to a folder",
+			func(t *testing.T, dir string) {
+				write(t, filepath.Join(dir, "elsewhere", "notes.txt"), "x")
+				if err := os.Symlink("elsewhere", filepath.Join(dir, "apps")); err != nil {
+					t.Fatal(err)
+				}
+			},
+			func() render.Tree { return tree() },
+			"apps: is a link, and a layer must be a folder of this directory",
+		},
+		{
+			"a file that differs in case only",
+			func(t *testing.T, dir string) { write(t, filepath.Join(dir, "apps/Web.yaml"), "a: 1\n") },
+			func() render.Tree { return tree() },
+			"Web.yaml: differs from apps/web.yaml in case only",
+		},
+		{
+			"a folder that differs in case only",
+			func(t *testing.T, dir string) { write(t, filepath.Join(dir, "Apps/notes.txt"), "x") },
+			func() render.Tree { return tree() },
+			"Apps: differs from apps in case only",
 		},
 		{
 			"everything at once",
@@ -235,8 +262,8 @@ func TestWriteDirRefuses(t *testing.T) {
 }
 
 func TestNothingIsMade(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "out")
-	if _, err := tree(service()).WriteDir(dir); err == nil {
+	dir := filepath.Join(t.TempDir(), "new")
+	if _, err := tree(service()).WriteDir(filepath.Join(dir, "out")); err == nil {
 		t.Error("no error")
 	}
 	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
@@ -258,6 +285,11 @@ func TestInterrupted(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, ".render-stage-123", "apps_web.yaml"), "half a fi")
 	write(t, filepath.Join(dir, ".render", "x.yaml"), "not ours")
+	for _, folder := range []string{"apps", "base"} { // as a look whether files can be moved there leaves it
+		if err := os.MkdirAll(filepath.Join(dir, folder, ".render-stage-123"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
 	report, err := tree().WriteDir(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -268,8 +300,59 @@ func TestInterrupted(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, ".render-stage-123")); !errors.Is(err, fs.ErrNotExist) {
 		t.Error("the stage is still there")
 	}
+	if _, err := os.Stat(filepath.Join(dir, "apps", ".render-stage-123")); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("the stage in a layer is still there")
+	}
 	if _, err := os.Stat(filepath.Join(dir, ".render", "x.yaml")); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestTwoAtATime: while one rendering is under way, another one into the same
+// directory is refused; after it, even if it was killed, the next one is not.
+func TestTwoAtATime(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skipf("a directory cannot be locked on %s", runtime.GOOS)
+	}
+	const env = "RENDER_TEST_HOLD"
+	if dir := os.Getenv(env); dir != "" { // the other process
+		held := tree(config("c", nil))
+		held.Texts = []render.Text{{Name: "x.md", Content: func() (string, error) {
+			fmt.Println("held")
+			time.Sleep(time.Minute) // until it is killed
+			return "", nil
+		}}}
+		held.WriteDir(dir)
+	}
+	dir := filepath.Join(t.TempDir(), "out")
+	other := exec.Command(os.Args[0], "-test.run=^TestTwoAtATime$")
+	other.Env = append(os.Environ(), env+"="+dir)
+	out, err := other.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if line != "held\n" {
+		t.Fatalf("the other process says %q, %v", line, err)
+	}
+	_, err = tree().WriteDir(dir)
+	if err == nil || !strings.Contains(err.Error(), dir+": another rendering into it is under way") {
+		t.Errorf("the second rendering: %v", err)
+	}
+	if _, err := tree().WriteDir(dir + "2"); err != nil {
+		t.Errorf("another directory: %v", err)
+	}
+	other.Process.Kill()
+	other.Wait()
+	if _, err := tree().WriteDir(dir); err != nil {
+		t.Errorf("after the first was killed: %v", err)
+	}
+	got := slices.Sorted(maps.Keys(snapshot(t, dir)))
+	if want := []string{"apps/config.yaml", "apps/more.yaml", "apps/web.yaml", "base/namespace.yaml"}; !slices.Equal(got, want) {
+		t.Errorf("files %v, want %v", got, want)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -46,6 +47,8 @@ type Secret interface {
 	ReadElsewhere(key string) bool
 	// PendingValues are those that may still be placeholders.
 	PendingValues() []string
+	// Validate reports every mistake in the contract itself.
+	Validate() error
 }
 
 // Tree is everything that one command renders.
@@ -145,11 +148,33 @@ type Report struct {
 // header is the first line of a file. It names the Tree and the file's own
 // path, and so tells own files from foreign ones and from copies.
 func (t Tree) header(path string) string {
-	text := "Rendered by " + t.Name + " as " + path + ". Do not edit: change the definitions and render again."
+	text := headerStart + t.Name + " as " + path + headerEnd
 	if strings.HasSuffix(path, ".md") {
 		return "<!-- " + text + " -->\n"
 	}
 	return "# " + text + "\n"
+}
+
+const (
+	headerStart = "Rendered by "
+	headerEnd   = ". Do not edit: change the definitions and render again."
+)
+
+// RenderedPath returns the path for which a file was rendered, by whichever
+// Tree, as its first line says. It reports false for a text that was not
+// rendered.
+func RenderedPath(text []byte) (path string, ok bool) {
+	line, _, _ := bytes.Cut(text, []byte("\n"))
+	_, rest, ok := strings.Cut(string(line), headerStart)
+	if !ok {
+		return "", false
+	}
+	rest, _, ok = strings.Cut(rest, headerEnd)
+	i := strings.LastIndex(rest, " as ")
+	if !ok || i < 0 {
+		return "", false
+	}
+	return rest[i+len(" as "):], true
 }
 
 // Files renders the Tree to memory, in the order in which the files are
@@ -290,12 +315,19 @@ func (t Tree) jobs() ([]job, error) {
 		}
 		jobs = append(jobs, job{path: text.Name, text: text.Content})
 	}
-	paths := make(map[string]bool, len(jobs))
+	// Files, and the folders of layers: on some systems names have no case.
+	paths := make(map[string]string, len(jobs)+len(t.Layers))
+	for name := range seen {
+		paths[strings.ToLower(name)] = name
+	}
 	for _, j := range jobs {
-		if paths[j.path] {
+		switch other, ok := paths[strings.ToLower(j.path)]; {
+		case other == j.path:
 			errs = append(errs, fmt.Errorf("%s: two files have this name: give each its own", j.path))
+		case ok:
+			errs = append(errs, fmt.Errorf("%s: differs from %s in case only, which is one name on macOS and Windows: give each its own", j.path, other))
 		}
-		paths[j.path] = true
+		paths[strings.ToLower(j.path)] = j.path
 	}
 	return jobs, errors.Join(errs...)
 }
@@ -322,7 +354,7 @@ func (m *maker) file(j job, f *facts) {
 	m.text = append(m.text[:0], m.tree.header(j.path)...)
 	if j.layer == "" {
 		start := len(m.text)
-		text, err := j.text()
+		text, err := content(j.text)
 		if err != nil {
 			f.errs = append(f.errs, object.FindingsOf(err)...)
 		}
@@ -333,36 +365,69 @@ func (m *maker) file(j job, f *facts) {
 		return
 	}
 	for i, c := range j.components {
-		objects, about, err := take(c)
-		f.errs = append(f.errs, object.FindingsOf(err)...)
-		by := ""
-		for k, o := range objects {
-			if object.IsNil(o) {
-				f.errs = append(f.errs, object.Finding{Problem: fmt.Sprintf("component %d (%T): object %d is nil", i, c, k)})
-				continue
-			}
+		m.component(i, c, j, f)
+	}
+}
+
+// content makes a text. A panic is an error.
+func content(make func() (string, error)) (text string, err error) {
+	defer recovered(&err, "text: ")
+	return make()
+}
+
+// recovered makes an error of a panic, which the defects of a component or a
+// contract end in: it must not end the program, and has its place.
+func recovered(err *error, at string) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("%spanic: %v", at, r)
+	}
+}
+
+// component makes the objects of a component, and their text. Whatever goes
+// wrong in it has its place.
+func (m *maker) component(i int, c Component, j job, f *facts) {
+	at := fmt.Sprintf("component %d (%T)", i, c)
+	if isNil(c) {
+		f.errs = append(f.errs, object.Finding{Problem: at + " is nil", Remedy: "remove it"})
+		return
+	}
+	objects, about, err := take(at, c)
+	f.errs = append(f.errs, object.FindingsOf(err)...)
+	by := ""
+	for k, o := range objects {
+		if object.IsNil(o) {
+			f.errs = append(f.errs, object.Finding{Problem: fmt.Sprintf("%s: object %d is nil", at, k)})
+			continue
+		}
+		add := func() (problem error) {
+			defer recovered(&problem, fmt.Sprintf("%s: object %d (%T): ", at, k, o))
+			id := object.IDOf(o) // panics here or nowhere
 			if k == 0 {
-				by = strings.TrimPrefix(o.GetNamespace()+"/"+o.GetName(), "/")
+				by = strings.TrimPrefix(id.Namespace+"/"+id.Name, "/")
 			}
 			// Of a mistaken component too, so that one mistake is told once.
 			f.objects = append(f.objects, &check.Object{Object: o, Layer: j.layer, File: j.path, AllRead: about.ReadElsewhere})
 			if err == nil {
 				m.object(o, f)
 			}
+			return nil
 		}
-		f.said = append(f.said, said{by: by, About: about})
+		f.errs = append(f.errs, object.FindingsOf(add())...)
 	}
+	f.said = append(f.said, said{by: by, About: about})
 }
 
 // take gets a component's objects, and what it says of itself.
-func take(c Component) (objects []Object, about object.About, err error) {
-	defer func() {
-		if r := recover(); r != nil { // a component of another's, or a nil one
-			objects, about, err = nil, object.About{}, fmt.Errorf("component %T: panic: %v", c, r)
-		}
-	}()
+func take(at string, c Component) (objects []Object, about object.About, err error) {
+	defer recovered(&err, at+": ")
 	objects, err = c.Objects()
 	return objects, c.About(), err
+}
+
+// isNil reports whether v is nil, or an interface that holds a nil pointer.
+func isNil(v any) bool {
+	p := reflect.ValueOf(v)
+	return v == nil || p.Kind() == reflect.Pointer && p.IsNil()
 }
 
 func (m *maker) object(o Object, f *facts) {

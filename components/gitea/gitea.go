@@ -221,8 +221,8 @@ func (r Runner) validate() field.ErrorList {
 		errs = append(errs, field.Invalid(field.NewPath("instance"), r.Instance, "must be Gitea's address over https, such as https://git.example.com: tokens and the secrets of jobs travel over it"))
 	}
 	for _, image := range []struct{ field, value string }{{"image", r.Image}, {"dockerImage", r.DockerImage}} {
-		if strings.ContainsAny(image.value, " \t\n") {
-			errs = append(errs, field.Invalid(field.NewPath(image.field), image.value, "must have no white space"))
+		if image.value != "" {
+			errs = append(errs, components.CheckImage(field.NewPath(image.field), image.value)...)
 		}
 	}
 	seen := make(map[string]int)
@@ -234,6 +234,9 @@ func (r Runner) validate() field.ErrorList {
 		if name == "" || !known || strings.ContainsAny(label, " \t\n,") {
 			errs = append(errs, field.Invalid(path, label, "must be name:docker://image or name:host, such as ubuntu-latest:docker://node:24"))
 			continue
+		}
+		if inDocker {
+			errs = append(errs, components.CheckImage(path, image)...)
 		}
 		if first, ok := seen[name]; ok {
 			errs = append(errs, field.Invalid(path, label, fmt.Sprintf("labels[%d] says where jobs for %s run: say it once", first, name)))

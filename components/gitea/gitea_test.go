@@ -345,7 +345,7 @@ func TestRefusals(t *testing.T) {
 		{"a query", func(r *Runner) { r.Instance = "https://git.example.com/?a=b" }, []string{"instance: Invalid value"}},
 		{"no host", func(r *Runner) { r.Instance = "https://:443/" }, []string{"instance: Invalid value"}},
 		{"image", func(r *Runner) { r.Image, r.DockerImage = "a b", "c\n" },
-			[]string{`image: Invalid value: "a b": must have no white space`, `dockerImage: Invalid value`}},
+			[]string{`image: Invalid value: "a b": must be a reference such as registry.example.com/team/app:tag`, `dockerImage: Invalid value`}},
 		{"labels", func(r *Runner) {
 			r.Labels = []string{"ubuntu", "ubuntu:docker://", ":host", "a,b:host", "x:vm://y", "good:host", "good:docker://node:24"}
 		}, []string{
