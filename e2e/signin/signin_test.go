@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 )
 
 // Sign-in begins on one replica and ends on the other, and both know the
@@ -46,7 +48,7 @@ func TestSignIn(t *testing.T) {
 // does not know them, and a restart ends them.
 func TestSessionsInMemory(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, options{env: map[string]string{"SESSION_REDIS_URL": ""}}, "portal")
+	w := newWorld(t, options{env: map[string]string{components.KeyRedisURL: ""}}, "portal")
 	b := w.browser()
 	w.apps["portal"].choose = func(*http.Request) int { return 0 }
 	if home := b.signIn("portal"); !w.isHome("portal", home) {
@@ -109,9 +111,11 @@ func TestExpiry(t *testing.T) {
 		// rotated says whether Authentik gives a new refresh token.
 		rotated bool
 	}{
-		{name: "one call", calls: 1, options: options{provider: rotating}, rotated: true},
-		{name: "calls in parallel", calls: calls, options: options{provider: rotating}, rotated: true},
+		{name: "one call", calls: 1},
+		{name: "calls in parallel", calls: calls},
+		{name: "each renewal gives a new refresh token", calls: calls, options: options{provider: rotating}, rotated: true},
 		{name: "control: no lock", calls: calls, options: options{provider: rotating, env: withoutLock}, rotated: true, refused: true},
+		{name: "no lock, and the threshold", calls: calls, options: options{env: withoutLock}},
 		{name: "control: no offline_access on the provider", calls: 1, options: options{blueprint: withoutOfflineAccess}, refused: true},
 		{name: "control: no offline_access asked for", calls: 1, options: options{env: map[string]string{"NUXT_OIDC_PROVIDERS_OIDC_SCOPE": `["openid","profile","email"]`}}, refused: true},
 	} {
@@ -149,6 +153,27 @@ func withoutOfflineAccess(blueprint string) string {
 	return regexp.MustCompile(`(?m)^.*/scope-offline_access\]\]\n`).ReplaceAllString(blueprint, "")
 }
 
+// A refresh token is kept while it is young, and renewed once it is old: who
+// comes back within its life stays signed in.
+func TestRefreshTokenThreshold(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{}, "portal")
+	p := *w.idp.providers["portal"]
+	if p.threshold == 0 || p.threshold >= p.refreshLife {
+		t.Fatalf("the threshold is %v of %v", p.threshold, p.refreshLife)
+	}
+	b := signInBriefly(t, w)
+	w.idp.age(p.refreshLife - p.threshold + time.Hour)
+	before := w.idp.counts()
+	if got := b.call("portal", calls); got[200] != calls {
+		t.Errorf("%d calls with an old refresh token: %v", calls, got)
+	}
+	after := w.idp.counts()
+	if after.renewed-before.renewed != 1 || after.rotated-before.rotated != 1 || after.refused != before.refused {
+		t.Errorf("Authentik counted %+v before and %+v after", before, after)
+	}
+}
+
 // Who comes back after the store has forgotten signs in anew.
 func TestIdle(t *testing.T) {
 	t.Parallel()
@@ -156,7 +181,7 @@ func TestIdle(t *testing.T) {
 	b := w.browser()
 	b.signIn("portal")
 	keys := w.redis.DB(1).Keys()
-	if len(keys) != 1 || !strings.HasPrefix(keys[0], "portal:") {
+	if prefix := w.environment(w.apps["portal"])["SESSION_REDIS_PREFIX"]; len(keys) != 1 || prefix == "" || !strings.HasPrefix(keys[0], prefix+":") {
 		t.Fatalf("the keys in Redis: %v", keys)
 	}
 	ttl := w.redis.DB(1).TTL(keys[0])
@@ -178,11 +203,11 @@ func TestWrongValues(t *testing.T) {
 		// symptom is what the browser shows instead of the start page.
 		symptom func(w *world, s seen) bool
 	}{
-		{"the token key in hex", options{secrets: map[string]string{"NUXT_OIDC_TOKEN_KEY": strings.Repeat("0123456789abcdef", 4)}},
+		{"the token key in hex", options{secrets: map[string]string{components.KeyTokenKey: strings.Repeat("0123456789abcdef", 4)}},
 			func(_ *world, s seen) bool { return s.status == 500 && strings.HasSuffix(s.url.Path, "/callback") }},
-		{"a client id of digits", options{secrets: map[string]string{"NUXT_OIDC_CLIENT_ID": "123456789012"}},
+		{"a client id of digits", options{secrets: map[string]string{components.KeyClientID: "123456789012"}},
 			func(_ *world, s seen) bool { return s.status == 302 }}, // from page to page, without end
-		{"a client id that reads as a number with an exponent", options{secrets: map[string]string{"NUXT_OIDC_CLIENT_ID": "1234567e8901"}},
+		{"a client id that reads as a number with an exponent", options{secrets: map[string]string{components.KeyClientID: "1234567e8901"}},
 			func(w *world, s seen) bool { return s.status == 400 && s.url.Host == w.rendered.auth }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -204,7 +229,7 @@ func TestWrongValues(t *testing.T) {
 // A session secret that is too short is replaced by a random one in each pod.
 func TestShortSessionSecret(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, options{secrets: map[string]string{"NUXT_OIDC_SESSION_SECRET": strings.Repeat("a", 47)}}, "portal")
+	w := newWorld(t, options{secrets: map[string]string{components.KeySessionSecret: strings.Repeat("a", 47)}}, "portal")
 	w.apps["portal"].choose = func(*http.Request) int { return 0 }
 	b := w.browser()
 	if home := b.signIn("portal"); !w.isHome("portal", home) {
@@ -216,24 +241,35 @@ func TestShortSessionSecret(t *testing.T) {
 	}
 }
 
-// A new token key signs nobody out: calls fail, until the app's keys in the
-// store are deleted.
+// A new token key signs nobody out: calls fail, of one session until a page is
+// loaded after the end of its access token, and of all until the app's keys in
+// the store are deleted.
 func TestTokenKeyRotation(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, options{}, "portal")
-	b := signInBriefly(t, w)
-	w.restart("portal", map[string]string{"NUXT_OIDC_TOKEN_KEY": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="})
-	if got := b.call("portal", 5); got[500] != 5 {
-		t.Errorf("after the rotation: %v", got)
+	expired := signInBriefly(t, w)
+	fresh := w.browser()
+	fresh.signIn("portal")
+	w.restart("portal", map[string]string{components.KeyTokenKey: "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="})
+	for name, b := range map[string]*browser{"with an expired token": expired, "with a fresh token": fresh} {
+		if got := b.call("portal", 5); got[500] != 5 {
+			t.Errorf("5 calls %s: %v", name, got)
+		}
+	}
+	if home := expired.open(w.at("portal", "/")); !w.isHome("portal", home) {
+		t.Errorf("a page with an expired token: %v", home)
+	}
+	if got := expired.call("portal", 5); got[200] != 5 {
+		t.Errorf("5 calls after the page: %v", got)
 	}
 	for _, key := range w.redis.DB(1).Keys() {
 		w.redis.DB(1).Del(key)
 	}
-	if got := b.call("portal", 1); got[401] != 1 {
-		t.Errorf("after the deletion: %v", got)
+	if got := fresh.call("portal", 1); got[401] != 1 {
+		t.Errorf("a call after the deletion: %v", got)
 	}
-	if home := b.open(w.at("portal", "/")); !w.isHome("portal", home) {
-		t.Errorf("a sign-in after the deletion: %v", home)
+	if home := fresh.open(w.at("portal", "/")); !w.isHome("portal", home) {
+		t.Errorf("a page after the deletion: %v", home)
 	}
 }
 
@@ -275,5 +311,142 @@ func TestAuthentikAway(t *testing.T) {
 	w.idp.setAway(false)
 	if got := b.call("portal", 1); got[401] != 1 {
 		t.Errorf("after Authentik is back: %v", got)
+	}
+}
+
+// Sign-out ends on a page of the app that needs no sign-in, and the next visit
+// asks who it is: at Authentik too the user is signed out, and the refresh
+// token is gone.
+func TestSignOut(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		options options
+		// end is where the browser is after the sign-out, and next what the
+		// next visit of the start page shows.
+		end, next func(*world, seen) bool
+	}{
+		{"as rendered", options{}, signedOut, (*world).isLogin},
+		{
+			"control: a flow without a stage",
+			options{blueprint: func(b string) string {
+				return strings.ReplaceAll(b, "default-invalidation-flow", "default-provider-invalidation-flow")
+			}},
+			signedOut, home, // signed in again, without a word
+		},
+		{
+			"control: no hint",
+			options{env: map[string]string{"NUXT_OIDC_PROVIDERS_OIDC_ADDITIONAL_LOGOUT_PARAMETERS": ""}},
+			func(w *world, s seen) bool {
+				return s.status == 400 && s.url.Host == w.rendered.auth && strings.Contains(s.body, "id_token_hint_missing")
+			},
+			home,
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, tc.options, "portal")
+			b := w.browser()
+			b.signIn("portal")
+			if s := b.open(w.at("portal", "/auth/oidc/logout")); !tc.end(w, s) {
+				t.Errorf("after sign-out: %v", s)
+			}
+			if got := b.call("portal", 1); got[401] != 1 {
+				t.Errorf("a call after sign-out: %v", got)
+			}
+			if n := w.idp.refreshTokens("portal"); n != 0 {
+				t.Errorf("%d refresh tokens outlive the sign-out", n)
+			}
+			if s := b.open(w.at("portal", "/")); !tc.next(w, s) {
+				t.Errorf("the next visit: %v", s)
+			}
+		})
+	}
+}
+
+func signedOut(w *world, s seen) bool {
+	return s.status == http.StatusOK && s.url.Host == w.apps["portal"].host && strings.Contains(s.body, "Signed out")
+}
+
+func home(w *world, s seen) bool { return w.isHome("portal", s) }
+
+// Sign-out works after the end of the access token, too.
+func TestSignOutLate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{}, "portal")
+	b := signInBriefly(t, w)
+	if s := b.open(w.at("portal", "/auth/oidc/logout")); !signedOut(w, s) {
+		t.Errorf("after sign-out: %v", s)
+	}
+}
+
+// What the sign-out of one app does not end is the session of the other.
+func TestSignOutOfOneApp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{}, "portal", "operator")
+	b := w.browser()
+	b.signIn("portal")
+	if s := b.open(w.at("operator", "/")); !w.isHome("operator", s) {
+		t.Fatalf("the other app, without another login: %v", s)
+	}
+	b.open(w.at("portal", "/auth/oidc/logout"))
+	if got := b.call("operator", 1); got[200] != 1 {
+		t.Errorf("the other app: %v", got)
+	}
+	if s := b.open(w.at("portal", "/")); !w.isLogin(s) {
+		t.Errorf("the app itself: %v", s)
+	}
+}
+
+// Were the page after sign-out one that needs a sign-in, the browser would
+// stand at a login page, where the next sign-out is an empty page that signs
+// nobody out.
+func TestSignOutToPageThatNeedsSignIn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{}, "portal", "operator")
+	w.idp.change("portal", func(p *provider) {
+		p.redirects = append(p.redirects, redirect{"logout", "strict", w.at("portal", "/")})
+	})
+	w.restart("portal", map[string]string{"NUXT_OIDC_PROVIDERS_OIDC_LOGOUT_REDIRECT_URI": w.at("portal", "/")})
+	b := w.browser()
+	b.signIn("portal")
+	b.open(w.at("operator", "/"))
+	if s := b.open(w.at("portal", "/auth/oidc/logout")); !w.isLogin(s) {
+		t.Errorf("after sign-out: %v", s)
+	}
+	if s := b.open(w.at("operator", "/auth/oidc/logout")); s.url.Host != w.rendered.auth || s.body != "" {
+		t.Errorf("after the other sign-out: %v", s)
+	}
+}
+
+// platform-api takes the access tokens of both apps, and nothing else.
+func TestPlatformAPI(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{}, "portal", "operator")
+	b := w.browser()
+	b.signIn("portal")
+	b.open(w.at("operator", "/"))
+	for _, name := range []string{"portal", "operator"} {
+		if got := b.call(name, 1); got[200] != 1 {
+			t.Errorf("a call as the user of %s: %v", name, got)
+		}
+	}
+	for _, tc := range []struct {
+		name  string
+		token string
+	}{
+		{"an ID token", w.idp.issue("portal", "id_token", func(*provider) {})},
+		{"a token without a key pair", w.idp.issue("portal", "access_token", func(p *provider) { p.signed = false })},
+		{"a token for another client", w.idp.issue("portal", "access_token", func(p *provider) { p.id = "stranger" })},
+		{"an expired token", w.idp.issue("portal", "access_token", func(p *provider) { p.accessLife = -time.Hour })},
+		{"no token", ""},
+	} {
+		if claims, err := w.api.verify(tc.token); err == nil {
+			t.Errorf("%s is taken: %+v", tc.name, claims)
+		} else {
+			t.Logf("%s: %v", tc.name, err)
+		}
+	}
+	if _, err := w.api.verify(w.idp.issue("portal", "access_token", func(*provider) {})); err != nil {
+		t.Errorf("an access token: %v", err)
 	}
 }

@@ -38,6 +38,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/apps"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
 )
 
@@ -302,7 +303,7 @@ func authHost(t *testing.T, r rendered) string {
 	t.Helper()
 	for _, d := range r.deployments {
 		for _, e := range d.Spec.Template.Spec.Containers[0].Env {
-			if e.Name == "NUXT_PUBLIC_AUTH_URL" {
+			if e.Name == components.KeyAuthURL {
 				u, err := url.Parse(e.Value)
 				if err != nil {
 					t.Fatal(err)
@@ -516,8 +517,8 @@ func (w *world) environment(a *app) map[string]string {
 			env[e.Name] = w.rendered.config[from.ConfigMapKeyRef.Name][from.ConfigMapKeyRef.Key]
 		}
 	}
-	if env["SESSION_REDIS_URL"] != "" {
-		env["SESSION_REDIS_URL"] = "redis://:" + redisPassword + "@" + w.redis.Addr() + "/1"
+	if env[components.KeyRedisURL] != "" {
+		env[components.KeyRedisURL] = "redis://:" + redisPassword + "@" + w.redis.Addr() + "/1"
 		w.redis.RequireAuth(redisPassword)
 	}
 	return env
