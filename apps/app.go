@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/traefik"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
 )
@@ -22,7 +23,7 @@ type App struct {
 	Ingress components.TLSIngress
 	// Config is the ConfigMap that Web reads. If nil, it reads none.
 	Config *components.ConfigMap
-	Secret components.Secret
+	Secret secret.Contract
 	// Internet lets the app reach every public address over HTTPS. To what it
 	// is given, it has its way without that: see connect.
 	Internet bool
@@ -66,15 +67,15 @@ func headers() traefik.SecurityHeaders {
 
 // pullSecret is the contract of the credential for the registry, which is
 // private, with the images that are pulled with it.
-func pullSecret(images ...string) *components.Secret {
-	return &components.Secret{
+func pullSecret(images ...string) *secret.Contract {
+	return &secret.Contract{
 		Name:      "registry-pull",
 		Namespace: namespace,
 		Type:      "kubernetes.io/dockerconfigjson",
-		Keys: []components.SecretKey{{
+		Keys: []secret.Key{{
 			Name: ".dockerconfigjson", Purpose: "Pulls the images from " + gitHost,
 			Source: fmt.Sprintf("kubectl create secret docker-registry registry-pull --docker-server=%s with a Gitea token that may read packages", gitHost),
-			Format: components.DockerConfig{Registry: gitHost, Images: images},
+			Format: secret.DockerConfig{Registry: gitHost, Images: images},
 		}},
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/golden"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
 )
@@ -213,7 +214,7 @@ func TestThirdEnvironment(t *testing.T) {
 	if !strings.Contains(files["apps/portal.yaml"], "- host: app.staging.dezky.eu\n") {
 		t.Error("the portal has no host below the domain")
 	}
-	filled := strings.ReplaceAll(files["secrets/secrets.example.yaml"], components.Placeholder, "booking.staging.dezky.eu")
+	filled := strings.ReplaceAll(files["secrets/secrets.example.yaml"], secret.Placeholder, "booking.staging.dezky.eu")
 	for _, f := range newTier(env).secrets().Check([]byte(filled)) {
 		if strings.Contains(f.Problem, "another environment") {
 			t.Errorf("the own domain is taken for another's: %s", f)
@@ -291,7 +292,7 @@ func TestIncidents(t *testing.T) {
 		}), `apps/portal.yaml: TLSIngress dezky-apps/portal: host: Invalid value: "www.dezky.eu": the sign-in of portal sends browsers back to app.dezky.eu`},
 		{"a key that no contract has", edit(func(tr *tier) {
 			tr.apps[0].Web.SecretEnv["NEW_KEY"] = tr.apps[0].Secret.Key("NEW_KEY")
-		}), `secretEnv[NEW_KEY]: Invalid value: "dezky-apps/platform-api-secrets.NEW_KEY": the contract of Secret platform-api-secrets has no key "NEW_KEY"`},
+		}), "apps/platform-api.yaml: Deployment dezky-apps/platform-api: spec.template.spec.containers[platform-api].env[NEW_KEY]: Secret dezky-apps/platform-api-secrets has no key NEW_KEY: its keys are"},
 		{"a redirect that outranks ACME", edit(func(tr *tier) {
 			tr.apps[0].Ingress.Changes = []components.Change{components.Edit(func(o components.Object) {
 				a := o.GetAnnotations()

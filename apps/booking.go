@@ -1,13 +1,16 @@
 package apps
 
-import "git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+import (
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
+)
 
 // booking is the public booking page: no sign-in.
 func booking(env Environment, api components.WebApp) App {
-	secret := components.Secret{
+	secret := secret.Contract{
 		Name:      "booking-secrets",
 		Namespace: namespace,
-		Keys: []components.SecretKey{{
+		Keys: []secret.Key{{
 			Name: "NUXT_PUBLIC_TURNSTILE_SITE_KEY", Purpose: "Cloudflare Turnstile site key; public, browsers see it",
 			Source: "Cloudflare, Turnstile, the site of " + env.Host(env.Hosts.Booking),
 		}},

@@ -12,6 +12,7 @@ import (
 	"unicode"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 )
 
 // connect gives every app its NetworkPolicy, made from what the app is given.
@@ -79,7 +80,7 @@ func (a App) addresses() []address {
 		}
 	}
 	for _, k := range a.Secret.Keys {
-		if u, ok := k.Format.(components.URI); ok {
+		if u, ok := k.Format.(secret.URI); ok {
 			values[k.Name] = u.Host
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
 )
 
@@ -26,7 +27,7 @@ func smallTier() []App {
 	}
 	catalog := app("catalog", map[string]string{"PAYMENTS": "https://pay.example.net/v1,https://pay.example.org:8443"})
 	catalog.Web.Port = 4000
-	catalog.Secret = components.Secret{Keys: []components.SecretKey{{Name: "MONGODB_URI", Format: components.URI{Scheme: "mongodb", Host: mongoDB().Address()}}}}
+	catalog.Secret = secret.Contract{Keys: []secret.Key{{Name: "MONGODB_URI", Format: secret.URI{Scheme: "mongodb", Host: mongoDB().Address()}}}}
 	catalog.Config = &components.ConfigMap{
 		Data: map[string]string{"AUTHENTIK_API": "http://" + authentikServer().Address(), "QUEUE": "nats.queue.svc.cluster.local:4222", "LEVEL": "7:30"},
 		Pending: map[string]components.Pending{
@@ -105,8 +106,8 @@ func TestReach(t *testing.T) {
 		for _, a := range apps {
 			login := a.Web.Login
 			same(a, "the session store", reaches(a, redisStore().Peer()), login != nil && login.Sessions != nil)
-			same(a, "the database", reaches(a, mongoDB().Peer()), slices.ContainsFunc(a.Secret.Keys, func(k components.SecretKey) bool {
-				u, ok := k.Format.(components.URI)
+			same(a, "the database", reaches(a, mongoDB().Peer()), slices.ContainsFunc(a.Secret.Keys, func(k secret.Key) bool {
+				u, ok := k.Format.(secret.URI)
 				return ok && u.Host == mongoDB().Address()
 			}))
 			if login != nil && !reaches(a, proxy()) {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 )
 
 // platformAPI is the backend. Its callers send the tokens of their users, made
@@ -107,38 +108,38 @@ func authentikAPI(host string) string {
 }
 
 // platformSecrets is the contract of platform-api-secrets.
-func platformSecrets() components.Secret {
+func platformSecrets() secret.Contract {
 	const host = "the same value as in config.env of the mail server's host"
-	return components.Secret{
+	return secret.Contract{
 		Name:      "platform-api-secrets",
 		Namespace: namespace,
-		Keys: []components.SecretKey{
+		Keys: []secret.Key{
 			{
 				Name: "MONGODB_URI", Purpose: "Portal and app database",
 				Source: "the credentials of the MongoDB in " + dataNamespace,
-				Format: components.URI{Scheme: "mongodb", Host: mongoDB().Address(), Password: true}, Rotation: components.RotationNeedsPeer,
+				Format: secret.URI{Scheme: "mongodb", Host: mongoDB().Address(), Password: true}, Rotation: secret.RotationNeedsPeer,
 			},
 			{
 				Name: "SCHEDULING_CREDENTIAL_KEY", Purpose: "AES key that encrypts stored scheduling credentials",
-				Format: components.Hex(32), Backup: true, Rotation: components.RotationLosesData,
+				Format: secret.Hex(32), Backup: true, Rotation: secret.RotationLosesData,
 			},
 			{
 				Name: "STALWART_ADMIN_PASSWORD", Purpose: "JMAP management of the mail server",
-				Source: host, Rotation: components.RotationNeedsPeer,
+				Source: host, Rotation: secret.RotationNeedsPeer,
 			},
 			{
 				Name: "STALWART_WEBHOOK_SECRET", Purpose: "HMAC of the audit webhook",
-				Source: host, Rotation: components.RotationNeedsPeer,
+				Source: host, Rotation: secret.RotationNeedsPeer,
 			},
 			{
 				Name: "AUTHENTIK_API_TOKEN", Purpose: "Authentik's admin API, for provisioning",
 				Source: "AUTHENTIK_BOOTSTRAP_TOKEN of Secret " + authNamespace + "/authentik-secret. " +
 					"It may do everything: a token of a service account that may only provision is better",
-				Rotation: components.RotationNeedsPeer,
+				Rotation: secret.RotationNeedsPeer,
 			},
 			{
 				Name: "AUDIT_SIGNING_KEY", Purpose: "Signs the hash chain of the audit log",
-				Format: components.Hex(32), Backup: true, Rotation: components.RotationLosesData,
+				Format: secret.Hex(32), Backup: true, Rotation: secret.RotationLosesData,
 			},
 			{
 				Name: "AUDIT_COLD_ACCESS_KEY", Purpose: "Hetzner Object Storage, access key",
@@ -150,7 +151,7 @@ func platformSecrets() components.Secret {
 			},
 			{
 				Name: "OCIS_SVC_PASSWORD", Purpose: "OCIS service user, for the files tier",
-				Source: "the OCIS layer", Placeholder: "OCIS is not deployed yet", Rotation: components.RotationNeedsPeer,
+				Source: "the OCIS layer", Placeholder: "OCIS is not deployed yet", Rotation: secret.RotationNeedsPeer,
 			},
 		},
 	}

@@ -7,8 +7,9 @@ import (
 	"strings"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secrets"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/secrets"
 )
 
 // readme is the documentation of the rendered environment, made from the same
@@ -200,14 +201,14 @@ func sessions(c components.OIDCClient) string {
 	return fmt.Sprintf("Redis `%s`, database %d, keys `%s:*`", s.Address, s.Database, s.Prefix)
 }
 
-func source(k components.SecretKey) string {
+func source(k secret.Key) string {
 	if k.Value != "" {
 		return code(k.Value)
 	}
 	return secrets.How(k)
 }
 
-func rotation(k components.SecretKey) string {
+func rotation(k secret.Key) string {
 	s := string(k.Rotation)
 	if s == "" {
 		s = "at any time"

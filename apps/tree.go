@@ -8,8 +8,9 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/authentik"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/gitea"
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secrets"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/secrets"
 )
 
 // tier is the whole of one environment, before it is laid out in files.
@@ -68,8 +69,8 @@ func newTier(env Environment) tier {
 }
 
 // contracts are all Secrets that people fill in.
-func (t tier) contracts() []components.Secret {
-	var contracts []components.Secret
+func (t tier) contracts() []secret.Contract {
+	var contracts []secret.Contract
 	for _, a := range t.apps {
 		contracts = append(contracts, a.Secret)
 	}
@@ -115,11 +116,11 @@ func (t tier) tree() render.Tree {
 	deployer := components.Deployer{
 		Name:      "ci-deployer",
 		Namespace: namespace,
-		Secrets:   make(map[string][]components.Secret),
+		Secrets:   make(map[string][]secret.Contract),
 		Command:   "kubectl apply -f out/ci",
 	}
 	for _, a := range t.apps {
-		deployer.Secrets[a.Web.Name] = []components.Secret{a.Secret}
+		deployer.Secrets[a.Web.Name] = []secret.Contract{a.Secret}
 	}
 	for _, f := range apps.Files {
 		for _, c := range f.Components {

@@ -102,7 +102,7 @@ func TestAssumed(t *testing.T) {
 func TestAssumedMistakes(t *testing.T) {
 	w := web()
 	w.Env = map[string]string{"MODE": "test"}
-	w.SecretEnv = secret().Env()
+	w.SecretEnv = contract().Env()
 	w.Assumed.Env = map[string]string{"MODE": "", "MODUS": "its code", "TOKEN": "its code"}
 	_, err := w.Objects()
 	for _, want := range []string{

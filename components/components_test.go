@@ -1,7 +1,6 @@
 package components_test
 
 import (
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 )
 
 func web() components.WebApp {
@@ -38,8 +38,8 @@ func tls() components.TLSIngress {
 	}
 }
 
-func secret() components.Secret {
-	return components.Secret{Name: "web-secrets", Namespace: "shop", Keys: []components.SecretKey{{Name: "TOKEN", Purpose: "Signs in"}}}
+func contract() secret.Contract {
+	return secret.Contract{Name: "web-secrets", Namespace: "shop", Keys: []secret.Key{{Name: "TOKEN", Purpose: "Signs in"}}}
 }
 
 // with changes a copy of v.
@@ -96,17 +96,15 @@ func TestRefused(t *testing.T) {
 		{"a variable that would be expanded", app(func(w *components.WebApp) { w.Env = map[string]string{"A": "$(B)"} }), []string{"env[A]: Invalid value", "contains $(, which Kubernetes would expand"}},
 		{"a variable stated twice", app(func(w *components.WebApp) {
 			w.Env = map[string]string{"TOKEN": "x", "PORT": "1"}
-			w.SecretEnv = secret().Env()
+			w.SecretEnv = contract().Env()
 		}), []string{`env[PORT]: Invalid value: "PORT": is set by port too`, `secretEnv[TOKEN]: Invalid value: "TOKEN": is set by env too: state it once`}},
 		{"a variable that the config has", app(func(w *components.WebApp) {
 			w.Env = map[string]string{"A": "x"}
 			w.Config = &components.ConfigMap{Name: "c", Namespace: "shop", Data: map[string]string{"A": "y"}}
 		}), []string{`config[A]: Invalid value: "A": is set by env too`}},
-		{"a key that the contract lacks", app(func(w *components.WebApp) { w.SecretEnv = map[string]components.KeyRef{"X": secret().Key("GONE")} }),
-			[]string{`secretEnv[X]: Invalid value: "shop/web-secrets.GONE": the contract of Secret web-secrets has no key "GONE": add it there, or use one of TOKEN`}},
-		{"no reference", app(func(w *components.WebApp) { w.SecretEnv = map[string]components.KeyRef{"X": {}} }), []string{"secretEnv[X]: Required value: take the reference from the Key method"}},
+		{"no reference", app(func(w *components.WebApp) { w.SecretEnv = map[string]secret.Ref{"X": {}} }), []string{"secretEnv[X]: Required value: take the reference from the Key method"}},
 		{"a Secret of another namespace", app(func(w *components.WebApp) {
-			s := secret()
+			s := contract()
 			s.Namespace = "other"
 			w.SecretEnv = s.Env()
 			w.PullSecret = &s
@@ -146,7 +144,7 @@ func TestRefused(t *testing.T) {
 			"the variable NUXT_OIDC_SESSION_SECRET", "the variable SESSION_REDIS_URL",
 		}},
 		{"a pull Secret of another type", app(func(w *components.WebApp) {
-			w.PullSecret = new(secret())
+			w.PullSecret = new(contract())
 			w.Config = &components.ConfigMap{Namespace: "shop"}
 		}),
 			[]string{"pullSecret.type: Invalid value", "config.name: Required value"}},
@@ -178,7 +176,7 @@ func TestRefused(t *testing.T) {
 		{"a refresh token that dies first", signIn(func(c *components.OIDCClient) { c.RefreshToken = 30 * time.Minute; c.Cookie = -1 }),
 			[]string{"login.refreshToken: Invalid value: \"30m\": must be longer than the access token (1h)", "login.cookie: Invalid value"}},
 		{"a sign-in of another namespace", signIn(func(c *components.OIDCClient) { c.Namespace = "other" }), []string{"login.namespace: Invalid value"}},
-		{"a further key without purpose", signIn(func(c *components.OIDCClient) { c.Keys = []components.SecretKey{{Name: "X"}} }), []string{"login.keys: Invalid value", "say in a line what X is for"}},
+		{"a further key without purpose", signIn(func(c *components.OIDCClient) { c.Keys = []secret.Key{{Name: "X"}} }), []string{"login.keys: Invalid value", "say in a line what X is for"}},
 
 		// Addresses.
 		{"no Ingress fields", components.TLSIngress{}, []string{"host: Required", "backend: Required", "issuer: Required", "redirect: Required value: give the redirect middleware"}},
@@ -208,7 +206,7 @@ func TestRefused(t *testing.T) {
 			[]string{"applies[0]: Required value: is nil", "applies[1]: Invalid value: its objects cannot be made"}},
 		{"a deployer of an image without a registry", components.Deployer{Name: "d", Namespace: "shop", Applies: []components.Component{app(func(w *components.WebApp) { w.Image = "nginx:1" })}},
 			[]string{`applies[0]: Invalid value: "nginx:1": the image of Deployment "web" names no registry, and the deployer may take images from the registry of the layer only: write it in full, such as docker.io/library/nginx:1`}},
-		{"Secrets of no workload, and of elsewhere", components.Deployer{Name: "d", Namespace: "shop", Applies: []components.Component{web()}, Secrets: map[string][]components.Secret{"wep": {{Name: "s", Namespace: "shop"}}, "web": {{Name: "s", Namespace: "other"}}}},
+		{"Secrets of no workload, and of elsewhere", components.Deployer{Name: "d", Namespace: "shop", Applies: []components.Component{web()}, Secrets: map[string][]secret.Contract{"wep": {{Name: "s", Namespace: "shop"}}, "web": {{Name: "s", Namespace: "other"}}}},
 			[]string{"secrets[wep]: Invalid value: there is no workload of this name in applies", `secrets[web][0].namespace: Invalid value: "other": must be the deployer's, shop`}},
 		{"no object", components.Plain(nil, (*corev1.Pod)(nil)), []string{"object 0 is nil", "object 1 is nil"}},
 
@@ -264,7 +262,7 @@ func TestWebApp(t *testing.T) {
 	w := web()
 	w.Login = login()
 	w.Config = &components.ConfigMap{Name: "web-config", Namespace: "shop", Data: map[string]string{"A": "1"}}
-	w.PullSecret = &components.Secret{Name: "pull", Namespace: "shop", Type: corev1.SecretTypeDockerConfigJson}
+	w.PullSecret = &secret.Contract{Name: "pull", Namespace: "shop", Type: corev1.SecretTypeDockerConfigJson}
 	w.Autoscale = &components.Autoscale{Min: 2, Max: 4}
 	w.Drain = 50 * time.Second
 	w.Network = &components.Network{From: []components.Peer{{Namespace: "kube-system"}}, To: []components.Peer{web().Peer(), {CIDR: "10.0.0.1/32", Ports: []int32{8080}}}}
@@ -364,145 +362,6 @@ func TestDeployerPrune(t *testing.T) {
 			if writes := slices.Contains(rule.Verbs, "patch"); deletes != (prune && writes) {
 				t.Errorf("prune %v: %v", prune, rule)
 			}
-		}
-	}
-}
-
-func TestFormats(t *testing.T) {
-	for _, tc := range []struct {
-		format components.Format
-		value  string
-		want   string // empty: good
-	}{
-		{components.Hex(4), "00ff00ff", ""},
-		{components.Hex(4), "00ff00", "must be 4 random bytes in hex (openssl rand -hex 4), 8 characters of 0-9 and a-f"},
-		{components.Hex(4), "00ff00fx", "must be 4 random bytes in hex"},
-		{components.Base64(3), "AAAA", ""},
-		{components.Base64(4), "00ff00ff", "is in hex, must be 4 random bytes in base64 (openssl rand -base64 4)"},
-		{components.Base64(3), "AAA", "must be 3 random bytes in base64"},
-		{components.Random(4), "abcd", ""},
-		{components.Random(4), "abc", "must be random text of 4 characters or more"},
-		{components.URI{Scheme: "redis", Host: "h:1", Database: "1"}, "redis://:x@h:1/1", ""},
-		{components.URI{Scheme: "redis", Host: "h:1", Database: "1"}, "rediss://:x@h:1/1", "the scheme must be redis"},
-		{components.URI{Scheme: "redis", Host: "h:1", Database: "1"}, "redis://:x@g:1/2", "the host must be h:1\nthe database must be 1"},
-		{components.URI{Scheme: "redis", Host: "h:1", Database: "1"}, "h:1", "must be a URI redis://USER:PASSWORD@h:1/1"},
-		{components.URI{Scheme: "redis", Host: "h:1"}, "redis://:a%zz@h:1/1", "must be percent-encoded"},
-		{components.URI{Scheme: "mongodb", Host: "h:1"}, "mongodb://u:x@g:1,h:1/db?w=1", ""},
-		{components.URI{Scheme: "redis", Host: "h:1"}, "redis://h:1/1", ""},
-		{components.URI{Scheme: "redis", Host: "h:1", Password: true}, "redis://:x@h:1/1", ""},
-		{components.URI{Scheme: "redis", Host: "h:1", Password: true}, "redis://h:1/1", "the password is missing: USER:PASSWORD@ must stand before the host"},
-		{components.URI{Scheme: "redis", Host: "h:1", Password: true}, "redis://u@h:1/1", "the password is missing"},
-		{components.URI{Scheme: "redis", Host: "h:1", Password: true}, "redis://u:@h:1/1", "the password is missing"},
-		{components.URI{Scheme: "redis", Host: "h:1", Password: true}, "redis://u:a/b@h:1/1", "percent-encoded"},
-		{components.URI{Scheme: "mongodb", Host: "h:1", Password: true}, `mongodb://u:a@b@h:1/d`, `percent-encoded (RFC 3986)`},
-		{components.URI{Scheme: "mongodb", Host: "h:1", Password: true}, `mongodb://u:#a@h:1/d`, `percent-encoded (RFC 3986)`},
-		{components.URI{Scheme: "mongodb", Host: "h:1", Password: true}, `mongodb://u:a/b@h:1/d`, `percent-encoded (RFC 3986)`},
-		{components.URI{Scheme: "mongodb", Host: "h:1", Password: true}, `mongodb://u:a?b@h:1/d`, `percent-encoded (RFC 3986)`},
-		{components.URI{Scheme: "mongodb", Host: "h:1", Password: true}, `mongodb://u:a:b@h:1/d`, `percent-encoded (RFC 3986)`},
-		{components.URI{Scheme: "mongodb", Host: "h:1", Password: true}, `mongodb://u:a[b@h:1/d`, `percent-encoded (RFC 3986)`},
-		{components.URI{Scheme: "mongodb", Host: "h:1", Password: true}, `mongodb://u:a]b@h:1/d`, `percent-encoded (RFC 3986)`},
-		{components.URI{Scheme: "mongodb", Host: "h:1", Password: true}, `mongodb://u:a%b@h:1/d`, `percent-encoded (RFC 3986)`},
-		{components.URI{Scheme: "mongodb", Host: "h:1", Password: true}, `mongodb://u:%ff@h:1/d`, `percent-encoded (RFC 3986)`},
-		{components.URI{Scheme: "mongodb", Host: "h:1", Password: true}, `mongodb://u@x:a@h:1/d`, `percent-encoded (RFC 3986)`},
-		{components.URI{Scheme: "mongodb", Host: "h:1", Password: true}, `mongodb://u:a b@h:1/d`, `percent-encoded (RFC 3986)`},
-		{components.URI{Scheme: "mongodb", Host: "h:1", Password: true}, `mongodb://u:a%40b@h:1/d`, ``},
-		{components.URI{Scheme: "mongodb", Host: "h:1", Password: true}, `mongodb://u:a%25b@h:1`, ``},
-		{components.URI{Scheme: "mongodb", Host: "h:1", Password: true}, `mongodb://u:x@[::1]:1,h:1/d?replicaSet=a`, ``},
-		{components.URI{Scheme: "mongodb", Host: "h:1", Password: true}, `mongodb://u:-._~!$&'()*+,;=@h:1/d`, ``},
-		{components.URI{Scheme: "mongodb", Host: "h:1", Password: true}, `mongodb://u:x@H:1/d`, ``},
-		{components.URI{Scheme: "mongodb", Host: "h:1", Password: true}, `mongodb://:x@h:1/d`, `the user is missing before @`},
-		{components.URI{Scheme: "mongodb", Host: "h:1", Password: true}, `mongodb+srv://u:x@h/d`, `the scheme must be mongodb`},
-		{components.URI{Scheme: "mongodb", Host: "h:1", Password: true}, `mongodb://u:x@h:x/d`, `the host must be HOST:PORT`},
-		{components.URI{Scheme: "mongodb", Host: "h:1", Password: true}, `mongodb://u:x@::1/d`, `the host must be HOST:PORT`},
-		{components.URI{Scheme: "mongodb+srv", Host: "c.example.com", Password: true}, `mongodb+srv://u:x@c.example.com/d`, ``},
-		{components.URI{Scheme: "mongodb+srv", Host: "c.example.com", Password: true}, `mongodb+srv://u:x@c.example.com:27017/d`, `the host must be`},
-		{components.URI{Scheme: "mongodb+srv", Host: "c.example.com", Password: true}, `mongodb+srv://u:x@c.example.com,d.example.com/d`, `names one host`},
-		{components.URI{Scheme: "redis", Host: "h:1", Database: "1", Password: true}, `redis://default:12#34@h:1/1`, `percent-encoded (RFC 3986)`},
-		{components.URI{Scheme: "redis", Host: "h:1", Database: "1", Password: true}, `redis://:?abc@h:1/1`, `percent-encoded (RFC 3986)`},
-		{components.URI{Scheme: "redis", Host: "h:1", Database: "1", Password: true}, `redis://:a@b@h:1/1`, `percent-encoded (RFC 3986)`},
-		{components.URI{Scheme: "redis", Host: "h:1", Database: "1", Password: true}, `redis://:a/b@h:1/1`, `percent-encoded (RFC 3986)`},
-		{components.URI{Scheme: "redis", Host: "h:1", Database: "1", Password: true}, `redis://:a%@h:1/1`, `percent-encoded (RFC 3986)`},
-		{components.URI{Scheme: "redis", Host: "h:1", Database: "1", Password: true}, `redis://:a[b@h:1/1`, `percent-encoded (RFC 3986)`},
-		{components.URI{Scheme: "redis", Host: "h:1", Database: "1", Password: true}, `redis://default:a%23b@h:1/1`, ``},
-		{components.URI{Scheme: "redis", Host: "h:1", Database: "1", Password: true}, `redis://default:ab+c=d@h:1/1`, ``},
-		{components.URI{Scheme: "redis", Host: "h:1", Database: "1", Password: true}, `redis://:x@h:1/1`, ``},
-		{components.URI{Scheme: "redis", Host: "h:1", Database: "1", Password: true}, `redis://u:a:b@h:1/1`, ``},
-		{components.URI{Scheme: "redis", Host: "h:1", Database: "1", Password: true}, `redis://:x@h:1/1?family=6`, ``},
-		{components.URI{Scheme: "redis", Host: "h:1", Database: "1", Password: true}, `redis://:x@h:1,g:1/1`, `names one host`},
-		{components.URI{Scheme: "redis", Host: "h:1", Database: "1", Password: true}, `redis://:x@h:1/1#a`, `has a fragment`},
-		{components.URI{Scheme: "redis"}, `redis://default:12#34@h:1/1`, `percent-encoded (RFC 3986)`},
-		{components.URI{Scheme: "redis", Host: "r.data:6379"}, `redis://:x@r.data/1`, ``},
-		{components.URI{Scheme: "rediss", Host: "[::1]:6380"}, `rediss://:x@[::1]:6380/0`, ``},
-		{components.URI{Scheme: "https"}, `https://h/@a?b=c@d`, ``},
-		{components.DockerConfig{Registry: "r.example.com", Images: []string{"r.example.com/shop/web", "r.example.com/shop/api"}}, `{"auths":{"r.example.com":{"username":"u","password":"x"}}}`, ``},
-		{components.DockerConfig{Registry: "r.example.com", Images: []string{"r.example.com/shop/web", "r.example.com/shop/api"}}, `{"auths":{"https://r.example.com":{"username":"u","password":"x"}}}`, ``},
-		{components.DockerConfig{Registry: "r.example.com", Images: []string{"r.example.com/shop/web", "r.example.com/shop/api"}}, `{"auths":{"http://r.example.com/":{"username":"u","password":"x"}}}`, ``},
-		{components.DockerConfig{Registry: "r.example.com", Images: []string{"r.example.com/shop/web", "r.example.com/shop/api"}}, `{"auths":{"r.example.com/":{"username":"u","password":"x"}}}`, ``},
-		{components.DockerConfig{Registry: "r.example.com", Images: []string{"r.example.com/shop/web", "r.example.com/shop/api"}}, `{"auths":{"r.example.com/v1/":{"username":"u","password":"x"}}}`, ``},
-		{components.DockerConfig{Registry: "r.example.com", Images: []string{"r.example.com/shop/web", "r.example.com/shop/api"}}, `{"auths":{"https://r.example.com/v2/":{"username":"u","password":"x"}}}`, ``},
-		{components.DockerConfig{Registry: "r.example.com", Images: []string{"r.example.com/shop/web", "r.example.com/shop/api"}}, `{"auths":{"r.example.com/shop":{"username":"u","password":"x"}}}`, ``},
-		{components.DockerConfig{Registry: "r.example.com", Images: []string{"r.example.com/shop/web", "r.example.com/shop/api"}}, `{"auths":{"r.example.com/shop/":{"username":"u","password":"x"}}}`, ``},
-		{components.DockerConfig{Registry: "r.example.com", Images: []string{"r.example.com/shop/web", "r.example.com/shop/api"}}, `{"auths":{"*.example.com":{"username":"u","password":"x"}}}`, ``},
-		{components.DockerConfig{Registry: "r.example.com", Images: []string{"r.example.com/shop/web", "r.example.com/shop/api"}}, `{"auths":{"*.example.*/shop":{"username":"u","password":"x"}}}`, ``},
-		{components.DockerConfig{Registry: "r.example.com", Images: []string{"r.example.com/shop/web", "r.example.com/shop/api"}}, `{"auths":{"r.*.com":{"username":"u","password":"x"}}}`, ``},
-		{components.DockerConfig{Registry: "r.example.com", Images: []string{"r.example.com/shop/web", "r.example.com/shop/api"}}, `{"auths":{"r.example.com.evil.net":{"username":"u","password":"x"}}}`, `has no login for r.example.com`},
-		{components.DockerConfig{Registry: "r.example.com", Images: []string{"r.example.com/shop/web", "r.example.com/shop/api"}}, `{"auths":{"*.com":{"username":"u","password":"x"}}}`, `has no login for r.example.com`},
-		{components.DockerConfig{Registry: "r.example.com", Images: []string{"r.example.com/shop/web", "r.example.com/shop/api"}}, `{"auths":{"example.com":{"username":"u","password":"x"}}}`, `has no login for r.example.com`},
-		{components.DockerConfig{Registry: "r.example.com", Images: []string{"r.example.com/shop/web", "r.example.com/shop/api"}}, `{"auths":{"r.example.com:443":{"username":"u","password":"x"}}}`, `has no login for r.example.com`},
-		{components.DockerConfig{Registry: "r.example.com", Images: []string{"r.example.com/shop/web", "r.example.com/shop/api"}}, `{"auths":{"r.example.com/other":{"username":"u","password":"x"}}}`, `has no login for r.example.com`},
-		{components.DockerConfig{Registry: "r.example.com", Images: []string{"r.example.com/shop/web", "r.example.com/shop/api"}}, `{"auths":{"ftp://r.example.com":{"username":"u","password":"x"}}}`, `has no login for r.example.com`},
-		{components.DockerConfig{Registry: "r.example.com", Images: []string{"r.example.com/shop/web", "r.example.com/shop/api"}}, `{"auths":{"R.example.com":{"username":"u","password":"x"}}}`, `has no login for r.example.com`},
-		{components.DockerConfig{Registry: "r.example.com", Images: []string{"r.example.com/shop/web", "r.example.com/shop/api"}}, `{"auths":{"r.example.com/v2":{"username":"u","password":"x"}}}`, `has no login for r.example.com`},
-		{components.DockerConfig{Registry: "r.example.com", Images: []string{"r.example.com/shop/web", "r.example.com/shop/api"}}, `{"auths":{"*":{"username":"u","password":"x"}}}`, `has no login for r.example.com`},
-		{components.DockerConfig{Registry: "r.example.com", Images: []string{"r.example.com/shop/web", "r.example.com/shop/api"}}, `{"auths":{"r.example.com/shop/web":{"username":"u","password":"x"}}}`, `has no login for r.example.com/shop/api`},
-		{components.DockerConfig{Registry: "r.example.com", Images: []string{"r.example.com/shop/web", "r.example.com/shop/api"}}, `{"auths":{"r.example.com/shop/web":{"username":"u","password":"x"},"r.example.com/shop/api":{"username":"u","password":"x"}}}`, ``},
-		{components.DockerConfig{Registry: "r.example.com", Images: []string{"r.example.com/shop/web", "r.example.com/shop/api"}}, `{"auths":{"r.example.com/shop":{"username":"u"},"r.example.com":{"username":"u","password":"x"}}}`, ``},
-		{components.DockerConfig{Registry: "r.example.com", Images: []string{"r.example.com/shop/web", "r.example.com/shop/api"}}, `{"auths":{"r.example.com":{"username":"u","password":"x"},"other":{"auth":"!"}}}`, `then the kubelet takes none of them`},
-		{components.DockerConfig{Registry: "r.example.com"}, `{"auths":{"r.example.com":{"auth":"dTp4"}}}`, ""},
-		{components.DockerConfig{Registry: "r.example.com"}, `{"auths":{"r.example.com":{"auth":"dTp4eA=="}}}`, ""},
-		{components.DockerConfig{Registry: "r.example.com"}, `{"auths":{"r.example.com":{"auth":"dTp4eA"}}}`, ""},
-		{components.DockerConfig{Registry: "r.example.com"}, `{"auths":{"r.example.com":{"auth":"u:x"}}}`, "has a login whose auth is not base64 of USER:PASSWORD, and then the kubelet takes none of them"},
-		{components.DockerConfig{Registry: "r.example.com"}, `{"auths":{"r.example.com":{"auth":"eA==","username":"u","password":"x"}}}`, "not base64 of USER:PASSWORD"},
-		{components.DockerConfig{Registry: "r.example.com"}, `{"auths":{"r.example.com":{"auth":"dTo="}}}`, "has no user or no password"},
-		{components.DockerConfig{Registry: "r.example.com"}, `{"auths":{"r.example.com":{"auth":"Ong="}}}`, "has no user or no password"},
-		{components.DockerConfig{Registry: "r.example.com"}, `{"auths":{"r.example.com":{"username":"u","password":"x"}}}`, ""},
-		{components.DockerConfig{Registry: "r.example.com"}, `{"auths":{"r.example.com":{"username":"u"}}}`, "has no user or no password"},
-		{components.DockerConfig{Registry: "r.example.com"}, `{"auths":{"other":{}}}`, "has no login for r.example.com"},
-		{components.DockerConfig{Registry: "r.example.com"}, `x`, "must be a Docker config with a login for r.example.com"},
-	} {
-		err := tc.format.Check(tc.value)
-		switch {
-		case tc.want == "" && err != nil:
-			t.Errorf("%s: %q is refused: %v", tc.format, tc.value, err)
-		case tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)):
-			t.Errorf("%s: %q gives %v, want %s", tc.format, tc.value, err, tc.want)
-		}
-	}
-}
-
-// endless is the letter a without end.
-type endless struct{}
-
-func (endless) Read(p []byte) (int, error) {
-	for i := range p {
-		p[i] = 'a'
-	}
-	return len(p), nil
-}
-
-func TestGenerated(t *testing.T) {
-	for _, f := range []components.Format{components.Hex(32), components.Base64(32), components.Random(48), components.Random(41)} {
-		value, err := f.(interface {
-			Generate(io.Reader) (string, error)
-		}).Generate(endless{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := f.Check(value); err != nil {
-			t.Errorf("%s does not take its own value: %v", f, err)
-		}
-		if _, random := f.(components.Random); random && !strings.HasPrefix(value, "k") {
-			t.Errorf("%s begins with a hex digit, and may be a number to its reader", f)
 		}
 	}
 }

@@ -12,6 +12,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/internal/validate"
 )
 
 // ConfigMap is public configuration. A [WebApp] that reads it carries its
@@ -44,14 +46,14 @@ type Pending struct {
 // Objects implements [Component].
 func (c ConfigMap) Objects() ([]Object, error) {
 	var errs field.ErrorList
-	errs = checkName(errs, field.NewPath("name"), c.Name, validation.IsDNS1123Subdomain)
-	errs = checkNamespace(errs, field.NewPath("namespace"), c.Namespace)
+	errs = validate.Name(errs, field.NewPath("name"), c.Name, validation.IsDNS1123Subdomain)
+	errs = validate.Namespace(errs, field.NewPath("namespace"), c.Namespace)
 	for _, k := range sortedKeys(c.Data) {
-		errs = checkKey(errs, field.NewPath("data"), k, validation.IsConfigMapKey)
+		errs = validate.Key(errs, field.NewPath("data"), k, validation.IsConfigMapKey)
 	}
 	for _, k := range sortedKeys(c.Pending) {
 		path := field.NewPath("pending").Key(k)
-		errs = checkKey(errs, field.NewPath("pending"), k, validation.IsConfigMapKey)
+		errs = validate.Key(errs, field.NewPath("pending"), k, validation.IsConfigMapKey)
 		if _, ok := c.Data[k]; ok {
 			errs = append(errs, field.Duplicate(path, k))
 		}

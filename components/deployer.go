@@ -9,6 +9,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/internal/validate"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 )
 
 // Deployer is the identity with which a pipeline applies a layer: a
@@ -40,7 +43,7 @@ type Deployer struct {
 	// the workload: it may read each of their keys, also those that it does
 	// not read today, so that a rollback to a release that read other keys
 	// passes. Of other Secrets it may read what its objects do.
-	Secrets map[string][]Secret
+	Secrets map[string][]secret.Contract
 	// Plurals are the names that RBAC has for kinds which are not in the
 	// library's table, by Kind.group: kubectl api-resources lists them.
 	Plurals map[string]string
@@ -60,8 +63,8 @@ func (Deployer) About() About { return About{} }
 // Objects implements [Component].
 func (d Deployer) Objects() ([]Object, error) {
 	var errs field.ErrorList
-	errs = checkName(errs, field.NewPath("name"), d.Name, validation.IsDNS1123Subdomain)
-	errs = checkNamespace(errs, field.NewPath("namespace"), d.Namespace)
+	errs = validate.Name(errs, field.NewPath("name"), d.Name, validation.IsDNS1123Subdomain)
+	errs = validate.Namespace(errs, field.NewPath("namespace"), d.Namespace)
 	if len(d.Applies) == 0 {
 		errs = append(errs, field.Required(field.NewPath("applies"), "give what it applies: without that it may do nothing"))
 	}

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 )
 
 // object finds the object of a type among those of a component.
@@ -81,7 +82,7 @@ func TestDeployerPlurals(t *testing.T) {
 func policyOf(t *testing.T, change func(*components.Deployer)) (*admissionv1.ValidatingAdmissionPolicy, map[string]string) {
 	t.Helper()
 	app := web()
-	app.SecretEnv = secret().Env()
+	app.SecretEnv = contract().Env()
 	d := components.Deployer{
 		Name: "deployer", Namespace: "shop", Command: "make ci",
 		Applies: []components.Component{app, tls()},
@@ -149,7 +150,7 @@ func TestDeployerPolicy(t *testing.T) {
 			d.Applies = append(d.Applies, with(web(), func(w *components.WebApp) { w.Name, w.Image = "b", "r.example.net/a/b@sha256:"+strings.Repeat("0", 64) }))
 		}, "registries", `[ "r.example.net/a/", "registry.example.com/" ]`},
 		{"the keys of its own Secret", func(d *components.Deployer) {
-			d.Secrets = map[string][]components.Secret{"web": {{Name: "own", Namespace: "shop", Keys: []components.SecretKey{{Name: "B"}, {Name: "A"}}}}}
+			d.Secrets = map[string][]secret.Contract{"web": {{Name: "own", Namespace: "shop", Keys: []secret.Key{{Name: "B"}, {Name: "A"}}}}}
 		}, "given", `"Deployment/web": [ "own/A", "own/B", "serviceAccountName/web", "web-secrets/TOKEN" ]`},
 		{"every way to a Secret", func(d *components.Deployer) {
 			d.Applies[0] = components.Plain(&batchv1.CronJob{
@@ -203,11 +204,11 @@ func TestDeployerPolicy(t *testing.T) {
 // refused where it is made.
 func TestDeployerTooLarge(t *testing.T) {
 	keys := func(n int) components.Deployer {
-		contract := components.Secret{Name: "own", Namespace: "shop"}
+		contract := secret.Contract{Name: "own", Namespace: "shop"}
 		for i := range n {
-			contract.Keys = append(contract.Keys, components.SecretKey{Name: fmt.Sprintf("KEY_%d", i)})
+			contract.Keys = append(contract.Keys, secret.Key{Name: fmt.Sprintf("KEY_%d", i)})
 		}
-		return components.Deployer{Name: "d", Namespace: "shop", Applies: []components.Component{web()}, Secrets: map[string][]components.Secret{"web": {contract}}}
+		return components.Deployer{Name: "d", Namespace: "shop", Applies: []components.Component{web()}, Secrets: map[string][]secret.Contract{"web": {contract}}}
 	}
 	if _, err := keys(3000).Objects(); err != nil {
 		t.Error(err)

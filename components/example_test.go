@@ -411,23 +411,6 @@ func ExampleDeployer() {
 	// type: kubernetes.io/service-account-token
 }
 
-func ExampleSecret() {
-	secret := components.Secret{
-		Name: "web-secrets", Namespace: "shop",
-		Keys: []components.SecretKey{{Name: "TOKEN", Purpose: "Signs in at the API", Format: components.Hex(32)}},
-	}
-	_, err := components.WebApp{
-		Name: "web", Namespace: "shop", Image: "registry.example.com/web:v1", Port: 3000,
-		SecretEnv: map[string]components.KeyRef{
-			"API_TOKEN": secret.Key("TOKEN"),
-			"API_USER":  secret.Key("USER"),
-		},
-	}.Objects()
-	fmt.Println(err)
-	// Output:
-	// WebApp shop/web: secretEnv[API_USER]: Invalid value: "shop/web-secrets.USER": the contract of Secret web-secrets has no key "USER": add it there, or use one of TOKEN
-}
-
 func ExampleEdit() {
 	print(components.WebApp{
 		Name: "web", Namespace: "shop", Image: "registry.example.com/web:v1", Port: 3000,

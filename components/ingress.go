@@ -7,6 +7,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/internal/validate"
 )
 
 // TLSIngress gives an app its public address: one host on both entry points
@@ -84,7 +86,7 @@ func (t TLSIngress) Objects() ([]Object, error) {
 	}
 
 	var errs field.ErrorList
-	errs = checkHost(errs, field.NewPath("host"), t.Host)
+	errs = validate.Host(errs, field.NewPath("host"), t.Host)
 	if web.Name == "" || web.Port == 0 {
 		errs = append(errs, field.Required(field.NewPath("backend"), "give the WebApp that answers, with its name and port"))
 	}
@@ -92,7 +94,7 @@ func (t TLSIngress) Objects() ([]Object, error) {
 		errs = append(errs, field.Required(field.NewPath("issuer"), "name the ClusterIssuer, such as letsencrypt-prod"))
 	}
 	if t.SecretName != "" || web.Name != "" {
-		errs = checkName(errs, field.NewPath("secretName"), secret, validation.IsDNS1123Subdomain)
+		errs = validate.Name(errs, field.NewPath("secretName"), secret, validation.IsDNS1123Subdomain)
 	}
 	chain := []string{t.Redirect.String()}
 	if t.Redirect.Name == "" {

@@ -8,6 +8,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/internal/validate"
 )
 
 // Namespace is a namespace with its Pod Security level.
@@ -31,7 +33,7 @@ func (Namespace) About() About { return About{} }
 
 // Objects implements [Component].
 func (n Namespace) Objects() ([]Object, error) {
-	errs := checkName(nil, field.NewPath("name"), n.Name, validation.IsDNS1123Label)
+	errs := validate.Name(nil, field.NewPath("name"), n.Name, validation.IsDNS1123Label)
 	level := n.PodSecurity
 	switch level {
 	case "":

@@ -11,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/internal/validate"
 )
 
 // Network is a NetworkPolicy, for both directions: only From may reach the
@@ -61,8 +63,8 @@ func (Network) About() About { return About{} }
 // Objects implements [Component].
 func (n Network) Objects() ([]Object, error) {
 	var errs field.ErrorList
-	errs = checkName(errs, field.NewPath("name"), n.Name, validation.IsDNS1123Subdomain)
-	errs = checkNamespace(errs, field.NewPath("namespace"), n.Namespace)
+	errs = validate.Name(errs, field.NewPath("name"), n.Name, validation.IsDNS1123Subdomain)
+	errs = validate.Namespace(errs, field.NewPath("namespace"), n.Namespace)
 	errs = append(errs, n.validate(nil)...)
 	objects := []Object{n.policy()}
 	errs = append(errs, Apply(objects, n.Changes)...)
@@ -72,7 +74,7 @@ func (n Network) Objects() ([]Object, error) {
 func (n Network) validate(path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for i, port := range n.Ports {
-		errs = checkPort(errs, path.Child("ports").Index(i), port)
+		errs = validate.Port(errs, path.Child("ports").Index(i), port)
 	}
 	if len(n.Ports) > 0 && len(n.From) == 0 {
 		errs = append(errs, field.Required(path.Child("from"), "say who may reach the ports, or leave ports out"))
@@ -111,10 +113,10 @@ func validatePeers(path *field.Path, peers []Peer) field.ErrorList {
 			errs = append(errs, field.Required(path, "say which pods, which namespace, or which addresses"))
 		}
 		if p.Namespace != "" {
-			errs = checkNamespace(errs, path.Child("namespace"), p.Namespace)
+			errs = validate.Namespace(errs, path.Child("namespace"), p.Namespace)
 		}
 		for j, port := range p.Ports {
-			errs = checkPort(errs, path.Child("ports").Index(j), port)
+			errs = validate.Port(errs, path.Child("ports").Index(j), port)
 		}
 	}
 	return errs

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 )
 
 // RedisSessions is a session store that all pods of an app share.
@@ -169,7 +171,7 @@ func (c OIDCClient) Env() map[string]string {
 
 // SecretEnv is the client's secret variables for the app. The audience of an
 // Authentik token is the client's id.
-func (c OIDCClient) SecretEnv() map[string]KeyRef {
+func (c OIDCClient) SecretEnv() map[string]secret.Ref {
 	secret := c.Secret()
 	env := secret.Env()
 	env[provider+"CLIENT_ID"] = secret.Key(KeyClientID)
@@ -179,36 +181,36 @@ func (c OIDCClient) SecretEnv() map[string]KeyRef {
 }
 
 // Secret is the contract of the client's Secret.
-func (c OIDCClient) Secret() Secret {
+func (c OIDCClient) Secret() secret.Contract {
 	c = c.WithDefaults()
-	keys := []SecretKey{
-		{Name: KeyClientID, Purpose: "OIDC client id at Authentik; public, but random", Format: Random(12), Rotation: RotationNeedsBlueprint},
-		{Name: KeyClientSecret, Purpose: "OIDC client secret at Authentik", Format: Random(64), Rotation: RotationNeedsBlueprint},
-		{Name: KeyRedirectURI, Purpose: "Callback after sign-in; the app takes it inline", Format: URI{Scheme: "https", Host: c.Host}, Value: c.appRedirectURI()},
-		{Name: KeySessionSecret, Purpose: "Encrypts the session cookie; one that is too short is silently replaced by a random one per pod", Format: Random(48), Rotation: RotationLogsOut},
-		{Name: KeyAuthSessionSecret, Purpose: "Encrypts the cookie of a sign-in under way", Format: Random(48)},
-		{Name: KeyTokenKey, Purpose: "Encrypts the tokens in the session store; a wrong format fails at sign-in, not at start", Format: Base64(32), Rotation: c.tokenKeyRotation()},
-		{Name: KeyAuthURL, Purpose: "Public address of Authentik, for sign-in and full sign-out; the app takes it inline", Format: URI{Scheme: "https", Host: c.Authentik}, Value: c.AuthURL()},
+	keys := []secret.Key{
+		{Name: KeyClientID, Purpose: "OIDC client id at Authentik; public, but random", Format: secret.Random(12), Rotation: secret.RotationNeedsBlueprint},
+		{Name: KeyClientSecret, Purpose: "OIDC client secret at Authentik", Format: secret.Random(64), Rotation: secret.RotationNeedsBlueprint},
+		{Name: KeyRedirectURI, Purpose: "Callback after sign-in; the app takes it inline", Format: secret.URI{Scheme: "https", Host: c.Host}, Value: c.appRedirectURI()},
+		{Name: KeySessionSecret, Purpose: "Encrypts the session cookie; one that is too short is silently replaced by a random one per pod", Format: secret.Random(48), Rotation: secret.RotationLogsOut},
+		{Name: KeyAuthSessionSecret, Purpose: "Encrypts the cookie of a sign-in under way", Format: secret.Random(48)},
+		{Name: KeyTokenKey, Purpose: "Encrypts the tokens in the session store; a wrong format fails at sign-in, not at start", Format: secret.Base64(32), Rotation: c.tokenKeyRotation()},
+		{Name: KeyAuthURL, Purpose: "Public address of Authentik, for sign-in and full sign-out; the app takes it inline", Format: secret.URI{Scheme: "https", Host: c.Authentik}, Value: c.AuthURL()},
 	}
 	if s := c.Sessions; s != nil {
-		keys = append(keys, SecretKey{
+		keys = append(keys, secret.Key{
 			Name:     KeyRedisURL,
 			Purpose:  "Session store that all pods share",
-			Source:   "the Redis password of the data tier, in " + URI{Scheme: "redis", Host: s.Address, Database: strconv.Itoa(s.Database)}.String(),
-			Format:   URI{Scheme: "redis", Host: s.Address, Database: strconv.Itoa(s.Database), Password: true},
-			Rotation: RotationNeedsPeer,
+			Source:   "the Redis password of the data tier, in " + secret.URI{Scheme: "redis", Host: s.Address, Database: strconv.Itoa(s.Database)}.String(),
+			Format:   secret.URI{Scheme: "redis", Host: s.Address, Database: strconv.Itoa(s.Database), Password: true},
+			Rotation: secret.RotationNeedsPeer,
 		})
 	}
-	return Secret{Name: c.SecretName, Namespace: c.Namespace, Keys: append(keys, c.Keys...)}
+	return secret.Contract{Name: c.SecretName, Namespace: c.Namespace, Keys: append(keys, c.Keys...)}
 }
 
 // tokenKeyRotation says what a new token key does. The module decrypts the
 // stored tokens before anything else, and fails where it cannot.
-func (c OIDCClient) tokenKeyRotation() Rotation {
+func (c OIDCClient) tokenKeyRotation() secret.Rotation {
 	if s := c.Sessions; s != nil {
-		return Rotation(fmt.Sprintf("logs everyone out, and only if the keys %s:* are deleted from Redis database %d with it: else calls answer 500 from the end of the access token until the page is loaded again", strings.TrimRight(s.Prefix, ":"), s.Database))
+		return secret.Rotation(fmt.Sprintf("logs everyone out, and only if the keys %s:* are deleted from Redis database %d with it: else calls answer 500 from the end of the access token until the page is loaded again", strings.TrimRight(s.Prefix, ":"), s.Database))
 	}
-	return RotationLogsOut // memory forgets with the restart that the key needs
+	return secret.RotationLogsOut // memory forgets with the restart that the key needs
 }
 
 // Limits says what ends a session by itself, in the release of the module

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 )
 
 const (
@@ -145,7 +146,7 @@ func TestTokenKeyRotation(t *testing.T) {
 	if got := rotation(*login()); !strings.Contains(got, "the keys web:* are deleted from Redis database 1") || !strings.Contains(got, "calls answer 500") {
 		t.Errorf("a new token key %s", got)
 	}
-	if got := rotation(with(*login(), func(c *components.OIDCClient) { c.Sessions = nil })); got != string(components.RotationLogsOut) {
+	if got := rotation(with(*login(), func(c *components.OIDCClient) { c.Sessions = nil })); got != string(secret.RotationLogsOut) {
 		t.Errorf("a new token key %s, with sessions in memory", got)
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/distribution/reference"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
@@ -138,9 +137,6 @@ func CheckImage(path *field.Path, image string) field.ErrorList {
 // Mistakes returns the mistakes of a component as one error, each with the
 // component's kind and name. It is nil where there are none.
 func Mistakes(kind, namespace, name string, errs field.ErrorList) error {
-	if name == "" {
-		name = "(no name)"
-	}
 	return object.Invalid(object.ID{Kind: kind, Namespace: namespace, Name: name}, errs).Err()
 }
 
@@ -166,87 +162,6 @@ func selector(name string) map[string]string {
 
 func meta(namespace, name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: Labels(name)}
-}
-
-// The validators below append what apimachinery says of a value.
-
-func checkName(errs field.ErrorList, path *field.Path, value string, rule func(string) []string) field.ErrorList {
-	if value == "" {
-		return append(errs, field.Required(path, "give it a name"))
-	}
-	if isPlainLabel(value) {
-		return errs
-	}
-	for _, msg := range rule(value) {
-		errs = append(errs, field.Invalid(path, value, msg))
-	}
-	return errs
-}
-
-func checkNamespace(errs field.ErrorList, path *field.Path, value string) field.ErrorList {
-	if value == "" {
-		return append(errs, field.Required(path, "say the namespace"))
-	}
-	return checkName(errs, path, value, validation.IsDNS1123Label)
-}
-
-func checkHost(errs field.ErrorList, path *field.Path, value string) field.ErrorList {
-	if value == "" {
-		return append(errs, field.Required(path, "give a public host name such as app.example.com"))
-	}
-	msgs := validation.IsDNS1123Subdomain(value)
-	if len(msgs) == 0 && !strings.Contains(value, ".") {
-		msgs = []string{"a public host name has a domain, such as app.example.com"}
-	}
-	for _, msg := range msgs {
-		errs = append(errs, field.Invalid(path, value, msg))
-	}
-	return errs
-}
-
-func checkPort(errs field.ErrorList, path *field.Path, value int32) field.ErrorList {
-	for _, msg := range validation.IsValidPortNum(int(value)) {
-		errs = append(errs, field.Invalid(path, value, msg))
-	}
-	return errs
-}
-
-// The rules of apimachinery are regular expressions, which would take a third
-// of the time in which an app is made. Nearly all names are so plain that they
-// keep every rule there is; only the others are put to the rules.
-
-// isPlainLabel says that the value is a DNS label by all definitions.
-func isPlainLabel(value string) bool {
-	for i := range len(value) {
-		c := value[i]
-		inside := i > 0 && i < len(value)-1
-		if !('a' <= c && c <= 'z' || i > 0 && '0' <= c && c <= '9' || inside && c == '-') {
-			return false
-		}
-	}
-	return value != "" && len(value) <= validation.DNS1035LabelMaxLength
-}
-
-// isPlainKey says that the value may name a variable and a key of a ConfigMap.
-func isPlainKey(value string) bool {
-	for i := range len(value) {
-		c := value[i]
-		if !('A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || i > 0 && '0' <= c && c <= '9' || c == '_') {
-			return false
-		}
-	}
-	return value != "" && len(value) <= validation.DNS1123SubdomainMaxLength
-}
-
-// checkKey puts the key of a map to a rule; path is that of the map.
-func checkKey(errs field.ErrorList, path *field.Path, key string, rule func(string) []string) field.ErrorList {
-	if isPlainKey(key) {
-		return errs
-	}
-	for _, msg := range rule(key) {
-		errs = append(errs, field.Invalid(path.Key(key), key, msg))
-	}
-	return errs
 }
 
 func sortedKeys[V any](m map[string]V) []string {

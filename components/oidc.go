@@ -10,6 +10,9 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/internal/validate"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 )
 
 // OIDCClient is the sign-in of a Nuxt app with Authentik, through
@@ -78,7 +81,7 @@ type OIDCClient struct {
 	// with -secrets.
 	SecretName string
 	// Keys are further keys of that Secret, for the app's other needs.
-	Keys []SecretKey
+	Keys []secret.Key
 }
 
 // ScopeOfflineAccess is the scope that makes Authentik give refresh tokens.
@@ -231,16 +234,16 @@ func (c OIDCClient) validate(path *field.Path) field.ErrorList {
 	c = c.WithDefaults()
 	at := func(name string) *field.Path { return path.Child(name) }
 	var errs field.ErrorList
-	errs = checkName(errs, at("name"), c.Name, validation.IsDNS1123Label)
+	errs = validate.Name(errs, at("name"), c.Name, validation.IsDNS1123Label)
 	if c.Slug != c.Name {
-		errs = checkName(errs, at("slug"), c.Slug, validation.IsDNS1123Label)
+		errs = validate.Name(errs, at("slug"), c.Slug, validation.IsDNS1123Label)
 	}
 	if slices.Contains(reservedSlugs, c.Slug) {
 		errs = append(errs, field.Invalid(at("slug"), c.Slug, "Authentik answers /application/o/"+c.Slug+"/ itself: choose another slug"))
 	}
-	errs = checkNamespace(errs, at("namespace"), c.Namespace)
-	errs = checkHost(errs, at("host"), c.Host)
-	errs = checkHost(errs, at("authentik"), c.Authentik)
+	errs = validate.Namespace(errs, at("namespace"), c.Namespace)
+	errs = validate.Host(errs, at("host"), c.Host)
+	errs = validate.Host(errs, at("authentik"), c.Authentik)
 	for i, p := range c.CallbackPaths {
 		if !isPath(p) {
 			errs = append(errs, field.Invalid(at("callbackPaths").Index(i), p, "must be a path that starts with one /, without spaces: the host is "+c.Host))

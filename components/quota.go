@@ -14,6 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/internal/validate"
 )
 
 // Quota keeps what runs in a namespace within twice of what belongs there: a
@@ -63,8 +65,8 @@ func (q Quota) About() About { return About{} }
 // Objects implements [Component].
 func (q Quota) Objects() ([]Object, error) {
 	var errs field.ErrorList
-	errs = checkName(errs, field.NewPath("name"), q.Name, validation.IsDNS1123Subdomain)
-	errs = checkNamespace(errs, field.NewPath("namespace"), q.Namespace)
+	errs = validate.Name(errs, field.NewPath("name"), q.Name, validation.IsDNS1123Subdomain)
+	errs = validate.Namespace(errs, field.NewPath("namespace"), q.Namespace)
 	total, mistakes := q.total()
 	errs = append(errs, mistakes...)
 	if total.pods == 0 && len(mistakes) == 0 {

@@ -18,6 +18,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/internal/validate"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 )
 
 // WebApp is a web application that runs as a few equal pods: ServiceAccount,
@@ -35,7 +38,7 @@ type WebApp struct {
 	Image string
 	// PullSecret is the Secret with the registry's credential. If nil, the
 	// registry is public.
-	PullSecret *Secret
+	PullSecret *secret.Contract
 	// Port on which the app listens, and its Service too. The app is told in
 	// the variable PORT.
 	Port int32
@@ -48,7 +51,7 @@ type WebApp struct {
 	// Env is variables whose values stand in the manifest.
 	Env map[string]string
 	// SecretEnv is variables whose values come from Secrets of the namespace.
-	SecretEnv map[string]KeyRef
+	SecretEnv map[string]secret.Ref
 	// Config is read whole, each key a variable. If nil, there is none.
 	Config *ConfigMap
 	// Login signs users in. If nil, the app has no sessions.
@@ -250,10 +253,10 @@ func (w WebApp) Objects() ([]Object, error) {
 
 func (w WebApp) validate() field.ErrorList {
 	var errs field.ErrorList
-	errs = checkName(errs, field.NewPath("name"), w.Name, validation.IsDNS1035Label)
-	errs = checkNamespace(errs, field.NewPath("namespace"), w.Namespace)
+	errs = validate.Name(errs, field.NewPath("name"), w.Name, validation.IsDNS1035Label)
+	errs = validate.Namespace(errs, field.NewPath("namespace"), w.Namespace)
 	errs = append(errs, CheckImage(field.NewPath("image"), w.Image)...)
-	errs = checkPort(errs, field.NewPath("port"), w.Port)
+	errs = validate.Port(errs, field.NewPath("port"), w.Port)
 	if w.Replicas < 0 {
 		errs = append(errs, field.Invalid(field.NewPath("replicas"), w.Replicas, "must not be negative"))
 	}
@@ -330,7 +333,7 @@ func (w WebApp) validateEnv() field.ErrorList {
 	from := make(map[string]string) // variable → where it was stated first
 	from["PORT"] = "port"
 	state := func(path *field.Path, name, where string) {
-		errs = checkKey(errs, path, name, validation.IsEnvVarName)
+		errs = validate.Key(errs, path, name, validation.IsEnvVarName)
 		if first, ok := from[name]; ok {
 			errs = append(errs, field.Invalid(path.Key(name), name, "is set by "+first+" too: state it once"))
 			return
@@ -356,8 +359,6 @@ func (w WebApp) validateEnv() field.ErrorList {
 		path, ref := field.NewPath("secretEnv"), w.SecretEnv[name]
 		state(path, name, "secretEnv")
 		switch {
-		case ref.err != "":
-			errs = append(errs, field.Invalid(path.Key(name), ref.String(), ref.err))
 		case ref.Secret == "" || ref.Key == "":
 			errs = append(errs, field.Required(path.Key(name), "take the reference from the Key method of the Secret's contract"))
 		case ref.Namespace != w.Namespace:
@@ -371,11 +372,11 @@ func (w WebApp) validateEnv() field.ErrorList {
 	}
 	for _, name := range sortedKeys(w.Assumed.Env) {
 		path := field.NewPath("assumed", "env").Key(name)
-		_, secret := w.SecretEnv[name]
+		_, isSecret := w.SecretEnv[name]
 		switch {
 		case w.Assumed.Env[name] == "":
 			errs = append(errs, field.Required(path, "say the command or the place that confirms the variable"))
-		case from[name] == "" || from[name] == "config" || secret:
+		case from[name] == "" || from[name] == "config" || isSecret:
 			errs = append(errs, field.Invalid(path, name, "is no variable whose value stands in the manifest: take it out"))
 		}
 	}
@@ -554,7 +555,7 @@ func (w WebApp) podSpec() corev1.PodSpec {
 func (w WebApp) env() []corev1.EnvVar {
 	values := map[string]string{"PORT": strconv.Itoa(int(w.Port))}
 	maps.Copy(values, w.Env)
-	secrets := make(map[string]KeyRef, len(w.SecretEnv))
+	secrets := make(map[string]secret.Ref, len(w.SecretEnv))
 	maps.Copy(secrets, w.SecretEnv)
 	if w.Login != nil {
 		maps.Copy(values, w.Login.Env())

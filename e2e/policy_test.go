@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
 )
 
@@ -176,12 +177,12 @@ func TestPolicy(t *testing.T) {
 			}},
 	}
 
-	secret := components.Secret{Name: "web-secrets", Namespace: namespace, Keys: []components.SecretKey{
+	contract := secret.Contract{Name: "web-secrets", Namespace: namespace, Keys: []secret.Key{
 		{Name: "TOKEN", Purpose: "Signs in"}, {Name: "ID", Purpose: "Names the client"}, {Name: "ADDRESS", Purpose: "Public", Value: "https://www.example.com"},
 	}}
-	pull := &components.Secret{Name: "registry-pull", Namespace: namespace, Type: corev1.SecretTypeDockerConfigJson, Keys: []components.SecretKey{{Name: corev1.DockerConfigJsonKey, Purpose: "Pulls"}}}
-	web := components.WebApp{Name: "web", Namespace: namespace, Image: image, Port: 3000, SecretEnv: secret.Env(), PullSecret: pull}
-	api := components.WebApp{Name: "api", Namespace: namespace, Image: image, Port: 3000, SecretEnv: map[string]components.KeyRef{"AUDIENCE": secret.Key("ID")}}
+	pull := &secret.Contract{Name: "registry-pull", Namespace: namespace, Type: corev1.SecretTypeDockerConfigJson, Keys: []secret.Key{{Name: corev1.DockerConfigJsonKey, Purpose: "Pulls"}}}
+	web := components.WebApp{Name: "web", Namespace: namespace, Image: image, Port: 3000, SecretEnv: contract.Env(), PullSecret: pull}
+	api := components.WebApp{Name: "api", Namespace: namespace, Image: image, Port: 3000, SecretEnv: map[string]secret.Ref{"AUDIENCE": contract.Key("ID")}}
 	ingress := components.TLSIngress{Host: "www.example.com", Backend: web, Issuer: "i", Redirect: components.MiddlewareRef{Namespace: namespace, Name: "auth"}}
 	middleware := func(spec map[string]any) *unstructured.Unstructured {
 		return &unstructured.Unstructured{Object: map[string]any{
@@ -191,7 +192,7 @@ func TestPolicy(t *testing.T) {
 	}
 	deployer := components.Deployer{
 		Name: "deployer", Namespace: namespace, Command: "kubectl apply -f out/ci",
-		Secrets: map[string][]components.Secret{"web": {secret}},
+		Secrets: map[string][]secret.Contract{"web": {contract}},
 		Applies: []components.Component{web, api, ingress, components.Plain(middleware(map[string]any{"basicAuth": map[string]any{"secret": "users"}}))},
 	}
 	for _, k := range kinds {

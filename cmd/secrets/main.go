@@ -6,7 +6,7 @@ import (
 	"os"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/apps"
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secrets"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/secrets"
 )
 
 func main() {

@@ -9,8 +9,10 @@ import (
 	"strings"
 	"time"
 
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 )
 
 // Blueprint is a ConfigMap with one Authentik blueprint: for each client its
@@ -122,8 +124,8 @@ func (b Blueprint) Objects() ([]components.Object, error) {
 // Secret is the contract of the Secret from which the worker gets the clients'
 // ids and secrets (worker.envFrom in Authentik's Helm chart). Each value is
 // the one that the app has.
-func (b Blueprint) Secret() components.Secret {
-	s := components.Secret{Name: b.SecretName, Namespace: b.Namespace, Reader: "the Authentik worker (envFrom)"}
+func (b Blueprint) Secret() secret.Contract {
+	s := secret.Contract{Name: b.SecretName, Namespace: b.Namespace, Reader: "the Authentik worker (envFrom)"}
 	if s.Name == "" {
 		s.Name = b.Name + "-env"
 	}

@@ -9,10 +9,12 @@ import (
 	"testing"
 	"time"
 
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
 	corev1 "k8s.io/api/core/v1"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 )
 
 var update = flag.Bool("update", false, "write testdata anew")
@@ -193,7 +195,7 @@ func TestAgreesWithApp(t *testing.T) {
 	if len(entries) != 2*len(b.Clients) {
 		t.Fatalf("%d entries for %d clients", len(entries), len(b.Clients))
 	}
-	contract := make(map[string]components.SecretKey)
+	contract := make(map[string]secret.Key)
 	for _, k := range b.Secret().Keys {
 		contract[k.Name] = k
 	}
@@ -276,17 +278,17 @@ func TestAgreesWithApp(t *testing.T) {
 }
 
 func TestSecret(t *testing.T) {
-	secret := blueprint().Secret()
-	if err := secret.Validate(); err != nil {
+	contract := blueprint().Secret()
+	if err := contract.Validate(); err != nil {
 		t.Error(err)
 	}
-	if secret.Name != "example-env" || secret.Namespace != "auth" || secret.Reader == "" {
-		t.Errorf("Secret %s/%s, read by %q", secret.Namespace, secret.Name, secret.Reader)
+	if contract.Name != "example-env" || contract.Namespace != "auth" || contract.Reader == "" {
+		t.Errorf("Secret %s/%s, read by %q", contract.Namespace, contract.Name, contract.Reader)
 	}
 	var got []string
-	for _, k := range secret.Keys {
+	for _, k := range contract.Keys {
 		got = append(got, k.Name+" = "+k.SameAs.String())
-		if k.Value != "" || k.Format == nil || k.Rotation != components.RotationNeedsBlueprint {
+		if k.Value != "" || k.Format == nil || k.Rotation != secret.RotationNeedsBlueprint {
 			t.Errorf("%+v: must be secret, with the app's format and rotation", k)
 		}
 	}

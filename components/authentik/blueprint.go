@@ -3,8 +3,9 @@ package authentik
 import (
 	"bytes"
 
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"go.yaml.in/yaml/v3"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 )
 
 // The models of a blueprint's entries, and of what they refer to (Authentik's

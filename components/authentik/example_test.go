@@ -3,9 +3,10 @@ package authentik_test
 import (
 	"fmt"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/authentik"
-	corev1 "k8s.io/api/core/v1"
 )
 
 func ExampleBlueprint() {

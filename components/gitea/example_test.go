@@ -3,8 +3,9 @@ package gitea_test
 import (
 	"fmt"
 
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/gitea"
 	"sigs.k8s.io/yaml"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/gitea"
 )
 
 func ExampleRunner() {

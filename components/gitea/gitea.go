@@ -16,7 +16,6 @@ import (
 	"strings"
 	"time"
 
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"go.yaml.in/yaml/v3"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -24,6 +23,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 )
 
 // Runner is a runner of Gitea Actions with a Docker of its own beside it, and
@@ -113,11 +115,11 @@ const (
 )
 
 // Secret is the contract of the Secret with the registration token.
-func (r Runner) Secret() components.Secret {
+func (r Runner) Secret() secret.Contract {
 	r = r.withDefaults()
-	return components.Secret{
+	return secret.Contract{
 		Name: r.SecretName, Namespace: r.Namespace,
-		Keys: []components.SecretKey{{
+		Keys: []secret.Key{{
 			Name:    KeyToken,
 			Purpose: "Registers the runner " + r.Name + " with Gitea at its first start; afterwards the runner has a token of its own in " + dataDir,
 			Source:  "Gitea, Settings → Actions → Runners → Create new runner, of the site, the organization or the repository that may use it",

@@ -12,12 +12,14 @@ import (
 	"testing"
 	"time"
 
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 )
 
 func runner(change ...func(*Runner)) Runner {
@@ -296,12 +298,12 @@ func TestSecret(t *testing.T) {
 		"runner-registration": runner(),
 		"own":                 runner(func(r *Runner) { r.SecretName = "own" }),
 	} {
-		secret := r.Secret()
-		if err := secret.Validate(); err != nil {
+		contract := r.Secret()
+		if err := contract.Validate(); err != nil {
 			t.Error(err)
 		}
-		if secret.Name != name || secret.Namespace != "ci" || secret.Keys[0].Rotation != components.RotatesFreely {
-			t.Errorf("%+v, want name %s", secret, name)
+		if contract.Name != name || contract.Namespace != "ci" || contract.Keys[0].Rotation != secret.RotatesFreely {
+			t.Errorf("%+v, want name %s", contract, name)
 		}
 		_, spec := pod(t, r)
 		var ref *corev1.SecretKeySelector

@@ -7,12 +7,13 @@ import (
 	"fmt"
 	"time"
 
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"github.com/traefik/traefik/v3/pkg/config/dynamic"
 	traefikv1alpha1 "github.com/traefik/traefik/v3/pkg/provider/kubernetes/crd/traefikio/v1alpha1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 )
 
 // RedirectMiddleware sends HTTP to HTTPS on the routers that use it. It does

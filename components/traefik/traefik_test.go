@@ -6,10 +6,11 @@ import (
 	"testing"
 	"time"
 
+	traefikv1alpha1 "github.com/traefik/traefik/v3/pkg/provider/kubernetes/crd/traefikio/v1alpha1"
+
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/traefik"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
-	traefikv1alpha1 "github.com/traefik/traefik/v3/pkg/provider/kubernetes/crd/traefikio/v1alpha1"
 )
 
 func print(c components.Component) {

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	data "example.com/fleet-data"
+
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/golden"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
 )

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
 )
 
@@ -31,12 +32,12 @@ type Redis struct {
 }
 
 // Secret is the contract of the password.
-func (r Redis) Secret() components.Secret {
-	return components.Secret{
+func (r Redis) Secret() secret.Contract {
+	return secret.Contract{
 		Name: r.Name + "-auth", Namespace: r.Namespace,
-		Keys: []components.SecretKey{{
+		Keys: []secret.Key{{
 			Name: "REDIS_PASSWORD", Purpose: "Password of the Redis",
-			Format: components.Random(48), Rotation: components.RotationNeedsPeer,
+			Format: secret.Random(48), Rotation: secret.RotationNeedsPeer,
 		}},
 	}
 }

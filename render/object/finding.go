@@ -130,6 +130,9 @@ func Invalid(id ID, mistakes field.ErrorList) Findings {
 	if len(mistakes) == 0 {
 		return nil
 	}
+	if id.Name == "" {
+		id.Name = "(no name)"
+	}
 	findings := make(Findings, len(mistakes))
 	for i, m := range mistakes {
 		findings[i] = Finding{Object: id, Field: m.Field, Problem: m.ErrorBody()}

@@ -5,6 +5,7 @@ import (
 	"os"
 
 	data "example.com/fleet-data"
+
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
 )
 

@@ -8,8 +8,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"go.yaml.in/yaml/v3"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 )
 
 // Template is the text of the example file: every Secret with a comment
@@ -18,7 +19,7 @@ func (s Set) Template() (string, error) {
 	if err := s.Validate(); err != nil {
 		return "", err
 	}
-	values := make(map[components.KeyRef]string)
+	values := make(map[secret.Ref]string)
 	for ref, k := range s.keys() {
 		values[ref] = k.Value
 	}
@@ -29,21 +30,21 @@ func (s Set) Template() (string, error) {
 // render writes the Secrets, which are some of the Set's, with these values.
 // A key without one gets the placeholder. Kept are keys that no contract has,
 // by the place of their Secret: they stand under data, as they were.
-func (s Set) render(secrets []components.Secret, values map[components.KeyRef]string, kept map[string][]entry) ([]byte, error) {
-	repeated := make(map[components.KeyRef][]components.KeyRef)
+func (s Set) render(secrets []secret.Contract, values map[secret.Ref]string, kept map[string][]entry) ([]byte, error) {
+	repeated := make(map[secret.Ref][]secret.Ref)
 	for _, g := range s.groups() {
 		repeated[g[0]] = g[1:]
 	}
 	var out bytes.Buffer
 	encoder := yaml.NewEncoder(&out)
 	encoder.SetIndent(2)
-	for i, secret := range secrets {
+	for i, contract := range secrets {
 		data := mapping()
-		for _, k := range secret.Keys {
-			ref := refTo(secret, k.Name)
+		for _, k := range contract.Keys {
+			ref := refTo(contract, k.Name)
 			value := values[ref]
 			if value == "" {
-				value = components.Placeholder
+				value = secret.Placeholder
 			}
 			key := text(k.Name)
 			key.HeadComment = comment(keyComment(k, repeated[ref])...)
@@ -52,7 +53,7 @@ func (s Set) render(secrets []components.Secret, values map[components.KeyRef]st
 			quoted.Style = yaml.DoubleQuotedStyle
 			data.Content = append(data.Content, key, quoted)
 		}
-		secretType := secret.Type
+		secretType := contract.Type
 		if secretType == "" {
 			secretType = corev1.SecretTypeOpaque
 		}
@@ -60,10 +61,10 @@ func (s Set) render(secrets []components.Secret, values map[components.KeyRef]st
 			text("apiVersion"), text("v1"),
 			text("kind"), text("Secret"),
 			text("metadata"), mapping(
-				text("name"), text(secret.Name),
-				text("namespace"), text(secret.Namespace)),
+				text("name"), text(contract.Name),
+				text("namespace"), text(contract.Namespace)),
 			text("type"), text(string(secretType)))
-		if entries := kept[placeOf(secret)]; len(entries) > 0 {
+		if entries := kept[placeOf(contract)]; len(entries) > 0 {
 			rest := mapping()
 			for _, e := range entries {
 				rest.Content = append(rest.Content, text(e.name), text(base64.StdEncoding.EncodeToString([]byte(e.value))))
@@ -76,16 +77,15 @@ func (s Set) render(secrets []components.Secret, values map[components.KeyRef]st
 		var about []string
 		if i == 0 {
 			about = append(about,
-				"Filled in, this is secret: keep it out of the repository",
-				components.Placeholder+" stands where a value is missing",
-				"Apply it with kubectl apply --server-side: without, kubectl keeps the values in an annotation, in the clear")
+				"Filled in, this is secret: keep it out of the repository", secret.Placeholder+
+					" stands where a value is missing", "Apply it with kubectl apply --server-side: without, kubectl keeps the values in an annotation, in the clear")
 		}
-		if secret.Reader != "" {
-			about = append(about, "Read by "+secret.Reader)
+		if contract.Reader != "" {
+			about = append(about, "Read by "+contract.Reader)
 		}
 		document.Content[0].HeadComment = comment(about...)
 		if err := encoder.Encode(document); err != nil {
-			return nil, fmt.Errorf("%s: cannot be written as YAML", placeOf(secret))
+			return nil, fmt.Errorf("%s: cannot be written as YAML", placeOf(contract))
 		}
 	}
 	if err := encoder.Close(); err != nil {
@@ -95,7 +95,7 @@ func (s Set) render(secrets []components.Secret, values map[components.KeyRef]st
 }
 
 // keyComment is what a person must know of a key, in lines.
-func keyComment(k components.SecretKey, repeatedBy []components.KeyRef) []string {
+func keyComment(k secret.Key, repeatedBy []secret.Ref) []string {
 	lines := []string{k.Purpose}
 	if k.Source != "" {
 		lines = append(lines, "How to get it: "+k.Source)
@@ -116,13 +116,13 @@ func keyComment(k components.SecretKey, repeatedBy []components.KeyRef) []string
 	}
 	switch {
 	case k.Value != "":
-	case k.Rotation == components.RotatesFreely:
+	case k.Rotation == secret.RotatesFreely:
 		lines = append(lines, "Rotation: free; restart its reader")
 	default:
 		lines = append(lines, "Rotation: "+string(k.Rotation))
 	}
 	if k.Placeholder != "" {
-		lines = append(lines, "May stay "+components.Placeholder+" for now: "+k.Placeholder)
+		lines = append(lines, "May stay "+secret.Placeholder+" for now: "+k.Placeholder)
 	}
 	return lines
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 )
 
 // isPlaceholder reports whether the text only keeps the place of a value: as
@@ -46,7 +46,7 @@ func placeholderInURI(rest string) bool {
 	}
 	for word := range strings.FieldsFuncSeq(rest, func(r rune) bool { return strings.ContainsRune(":/@?,&=", r) }) {
 		switch word {
-		case components.Placeholder, "USER", "PASSWORD", "HOST", "PORT", "DATABASE":
+		case secret.Placeholder, "USER", "PASSWORD", "HOST", "PORT", "DATABASE":
 			return true
 		}
 	}

@@ -7,7 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 )
 
 // Finding is what a check has to say of one place. It holds words of the
@@ -64,7 +64,7 @@ func (s Set) check(input []byte, only scope) []Finding {
 // checker collects the findings on one input.
 type checker struct {
 	set      Set
-	keys     map[components.KeyRef]components.SecretKey
+	keys     map[secret.Ref]secret.Key
 	order    map[string]int
 	secrets  []*filled
 	findings []Finding
@@ -79,10 +79,10 @@ type checker struct {
 // newChecker begins with what reading the input found.
 func newChecker(s Set, read []Finding) *checker {
 	c := &checker{set: s, keys: s.keys(), order: make(map[string]int), names: make(map[string]bool), findings: read, unclear: len(read) > 0}
-	for _, secret := range s.Secrets {
-		c.order[placeOf(secret)] = len(c.order) + 1
-		for _, k := range secret.Keys {
-			c.order[place(refTo(secret, k.Name))] = len(c.order) + 1
+	for _, contract := range s.Secrets {
+		c.order[placeOf(contract)] = len(c.order) + 1
+		for _, k := range contract.Keys {
+			c.order[place(refTo(contract, k.Name))] = len(c.order) + 1
 			c.names[k.Name] = true
 		}
 	}
@@ -101,11 +101,11 @@ func (c *checker) note(place, problem string) {
 func (c *checker) sorted() []Finding {
 	if c.only != "" {
 		inScope := make(map[string]bool)
-		for _, secret := range c.set.Secrets {
-			if c.only.has(secret) {
-				inScope[placeOf(secret)] = true
-				for _, k := range secret.Keys {
-					inScope[place(refTo(secret, k.Name))] = true
+		for _, contract := range c.set.Secrets {
+			if c.only.has(contract) {
+				inScope[placeOf(contract)] = true
+				for _, k := range contract.Keys {
+					inScope[place(refTo(contract, k.Name))] = true
 				}
 			}
 		}
@@ -159,7 +159,7 @@ func (c *checker) match(secrets []*filled) {
 }
 
 func (c *checker) matchByName(f *filled) {
-	var sameName *components.Secret
+	var sameName *secret.Contract
 	for i := range c.set.Secrets {
 		contract := &c.set.Secrets[i]
 		if contract.Name != f.name {
@@ -185,7 +185,7 @@ func (c *checker) matchByName(f *filled) {
 }
 
 // found is the Secret of the input for a contract.
-func (c *checker) found(contract *components.Secret) *filled {
+func (c *checker) found(contract *secret.Contract) *filled {
 	i := slices.IndexFunc(c.secrets, func(f *filled) bool { return f.contract == contract })
 	if i < 0 {
 		return nil
@@ -193,7 +193,7 @@ func (c *checker) found(contract *components.Secret) *filled {
 	return c.secrets[i]
 }
 
-func inCommon(f *filled, contract *components.Secret) int {
+func inCommon(f *filled, contract *secret.Contract) int {
 	n := 0
 	for _, k := range contract.Keys {
 		if f.entry(k.Name) != nil {
@@ -206,7 +206,7 @@ func inCommon(f *filled, contract *components.Secret) int {
 // shape checks all but the values: types, unknown keys, and whatever cannot
 // be read.
 func (c *checker) shape() {
-	seen := make(map[*components.Secret]*filled)
+	seen := make(map[*secret.Contract]*filled)
 	for _, f := range c.secrets {
 		at := placeOf(*f.contract)
 		if first := seen[f.contract]; first != nil {
@@ -303,7 +303,7 @@ func (c *checker) missing() {
 
 // contents checks the values, each alone and then against each other.
 func (c *checker) contents() {
-	values := make(map[components.KeyRef]string)
+	values := make(map[secret.Ref]string)
 	for _, f := range c.secrets {
 		if f.annotated {
 			c.note(placeOf(*f.contract), fmt.Sprintf("has the annotation in which client-side apply keeps earlier values: kubectl annotate secret -n %s %s %s-, and apply with --server-side",
@@ -331,7 +331,7 @@ func (c *checker) contents() {
 }
 
 // value checks one value. It is false for a placeholder.
-func (c *checker) value(ref components.KeyRef, k components.SecretKey, value string) bool {
+func (c *checker) value(ref secret.Ref, k secret.Key, value string) bool {
 	at := place(ref)
 	trimmed := strings.TrimSpace(value)
 	if isPlaceholder(value) && (trimmed == "" || trimmed != k.Value) {
@@ -346,7 +346,7 @@ func (c *checker) value(ref components.KeyRef, k components.SecretKey, value str
 		return false
 	}
 	// Files end in a newline, and a credential file is JSON, which bears it.
-	if _, isFile := k.Format.(components.DockerConfig); trimmed != value && !isFile {
+	if _, isFile := k.Format.(secret.DockerConfig); trimmed != value && !isFile {
 		c.find(at, "has white space before or after the value, as echo adds it: use printf %s, or echo -n")
 	}
 	if k.Value != "" {
@@ -366,9 +366,9 @@ func (c *checker) value(ref components.KeyRef, k components.SecretKey, value str
 
 // equal checks the keys that repeat another. Where the first of them has no
 // value, the next one that has takes its place.
-func (c *checker) equal(values map[components.KeyRef]string) {
+func (c *checker) equal(values map[secret.Ref]string) {
 	for _, g := range c.set.groups() {
-		g = slices.DeleteFunc(g, func(ref components.KeyRef) bool { return values[ref] == "" })
+		g = slices.DeleteFunc(g, func(ref secret.Ref) bool { return values[ref] == "" })
 		for i := 1; i < len(g); i++ {
 			if values[g[i]] != values[g[0]] {
 				c.compare(g[i], "must be the same value as", g[0], ", and is another")
@@ -378,8 +378,8 @@ func (c *checker) equal(values map[components.KeyRef]string) {
 }
 
 // distinct checks that no two random values are one.
-func (c *checker) distinct(values map[components.KeyRef]string) {
-	holder := make(map[string]components.KeyRef)
+func (c *checker) distinct(values map[secret.Ref]string) {
+	holder := make(map[string]secret.Ref)
 	for _, ref := range c.set.refs() {
 		k, value := c.keys[ref], values[ref]
 		if _, random := k.Format.(generator); !random || value == "" || k.Value != "" {
@@ -399,6 +399,6 @@ func (c *checker) distinct(values map[components.KeyRef]string) {
 }
 
 // compare reports what a key has to do with another.
-func (c *checker) compare(ref components.KeyRef, problem string, other components.KeyRef, end string) {
+func (c *checker) compare(ref secret.Ref, problem string, other secret.Ref, end string) {
 	c.findings = append(c.findings, Finding{Place: place(ref), Problem: problem + " " + place(other) + end, other: place(other)})
 }

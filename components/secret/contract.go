@@ -1,4 +1,7 @@
-package components
+// Package secret describes Kubernetes Secrets by contract: which keys a Secret
+// has, what their reader demands of each value, where the value comes from and
+// what a new one does. A contract never holds a secret value.
+package secret
 
 import (
 	"encoding/base64"
@@ -18,27 +21,30 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/internal/validate"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
-// Secret is the contract of a Kubernetes Secret: its name, and what must
-// stand under each of its keys. It never holds a secret value. References to
-// the Secret are made from it, and so are its template, its documentation and
-// the check of the filled one.
-type Secret struct {
+// Contract describes a Kubernetes Secret: its name, and what must stand under
+// each of its keys. It never holds a secret value. References to the Secret
+// are made from it, and so are its template, its documentation and the check
+// of the filled one.
+type Contract struct {
 	// Name and Namespace of the Secret.
 	Name, Namespace string
 	// Type of the Secret. If empty, Opaque.
 	Type corev1.SecretType
 	// Keys in the order in which they are documented.
-	Keys []SecretKey
+	Keys []Key
 	// Reader says in a few words who reads the Secret outside the rendered
 	// objects, for example "the Authentik worker (envFrom)". If empty, the
 	// rendered objects do, and a key that none of them reads is reported.
 	Reader string
 }
 
-// SecretKey is one key of a Secret contract.
-type SecretKey struct {
+// Key is one key of a contract.
+type Key struct {
 	// Name of the key.
 	Name string
 	// Purpose in one line.
@@ -55,7 +61,7 @@ type SecretKey struct {
 	Value string
 	// SameAs names the key whose value this one repeats. If zero, the value
 	// stands here alone.
-	SameAs KeyRef
+	SameAs Ref
 	// Backup says that data is lost with the value.
 	Backup bool
 	// Rotation says what a new value does. If empty, it can be rotated freely.
@@ -67,7 +73,7 @@ type SecretKey struct {
 
 // Check says what is wrong with a value of the key, never any part of it:
 // what its Format demands, and what Nuxt does with it on the way.
-func (k SecretKey) Check(value string) error {
+func (k Key) Check(value string) error {
 	var errs []error
 	if k.Format != nil {
 		errs = append(errs, k.Format.Check(value))
@@ -81,7 +87,7 @@ func (k SecretKey) Check(value string) error {
 // ReadByNuxt reports whether Nuxt reads the key by itself: it overrides its
 // runtime configuration with the variables whose names begin with NUXT_ (Nuxt
 // documentation, 'Runtime Config'), and a key is the variable of its name.
-func (k SecretKey) ReadByNuxt() bool { return strings.HasPrefix(k.Name, "NUXT_") }
+func (k Key) ReadByNuxt() bool { return strings.HasPrefix(k.Name, "NUXT_") }
 
 // The texts that destr takes for something else (unjs/destr, src/index.ts).
 var (
@@ -117,62 +123,51 @@ const (
 	RotationNeedsBlueprint Rotation = "must change everywhere it is held, at once: then restart Authentik's worker and apply the blueprint by hand (Admin, Customization, Blueprints)"
 )
 
-// KeyRef names a key of a Secret.
-type KeyRef struct {
+// Ref names a key of a Secret.
+type Ref struct {
 	// Namespace, Secret and Key name the key. A workload can read only the
 	// Secrets of its own namespace.
 	Namespace, Secret, Key string
-	// err tells that the contract has no such key.
-	err string
 }
 
-// String is namespace/secret.key, or nothing for the zero KeyRef.
-func (r KeyRef) String() string {
+// String is namespace/secret.key, or nothing for the zero Ref.
+func (r Ref) String() string {
 	if r.Secret == "" {
 		return ""
 	}
 	return r.Namespace + "/" + r.Secret + "." + r.Key
 }
 
-// Key refers to a key of the contract. A key that the contract lacks is
-// refused by the component that uses the reference.
-func (s Secret) Key(name string) KeyRef {
-	ref := KeyRef{Namespace: s.Namespace, Secret: s.Name, Key: name}
-	names := make([]string, len(s.Keys))
-	for i, k := range s.Keys {
-		if k.Name == name {
-			return ref
-		}
-		names[i] = k.Name
-	}
-	ref.err = fmt.Sprintf("the contract of Secret %s has no key %q: add it there, or use one of %s", s.Name, name, strings.Join(names, ", "))
-	return ref
+// Key refers to a key of the contract. Rendering refuses a reference to a key
+// that the contract lacks.
+func (c Contract) Key(name string) Ref {
+	return Ref{Namespace: c.Namespace, Secret: c.Name, Key: name}
 }
 
 // Env gives each secret key as a variable of its own name. Keys with a known
 // Value are left out: such values stand inline.
-func (s Secret) Env() map[string]KeyRef {
-	env := make(map[string]KeyRef, len(s.Keys))
-	for _, k := range s.Keys {
+func (c Contract) Env() map[string]Ref {
+	env := make(map[string]Ref, len(c.Keys))
+	for _, k := range c.Keys {
 		if k.Value == "" {
-			env[k.Name] = s.Key(k.Name)
+			env[k.Name] = c.Key(k.Name)
 		}
 	}
 	return env
 }
 
 // Object is the Secret with each key under a placeholder; see [Placeholder].
-func (s Secret) Object() *corev1.Secret {
+func (c Contract) Object() *corev1.Secret {
 	secret := &corev1.Secret{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
-		ObjectMeta: metav1.ObjectMeta{Namespace: s.Namespace, Name: s.Name},
-		Type:       s.Type,
-		StringData: make(map[string]string, len(s.Keys)),
+		ObjectMeta: metav1.ObjectMeta{Namespace: c.Namespace, Name: c.Name},
+		Type:       c.Type,
+		StringData: make(map[string]string, len(c.Keys)),
 	}
 	if secret.Type == "" {
 		secret.Type = corev1.SecretTypeOpaque
 	}
-	for _, k := range s.Keys {
+	for _, k := range c.Keys {
 		secret.StringData[k.Name] = k.Value
 		if k.Value == "" {
 			secret.StringData[k.Name] = Placeholder
@@ -183,22 +178,22 @@ func (s Secret) Object() *corev1.Secret {
 
 // ReadElsewhere says that the key is read outside the rendered objects: it
 // is public and stands inline in them, or the contract names its Reader.
-func (s Secret) ReadElsewhere(key string) bool {
-	for _, k := range s.Keys {
+func (c Contract) ReadElsewhere(key string) bool {
+	for _, k := range c.Keys {
 		if k.Name == key && k.Value != "" {
 			return true
 		}
 	}
-	return s.Reader != ""
+	return c.Reader != ""
 }
 
 // PendingValues lists the keys that may hold a placeholder for now, a sentence
 // each.
-func (s Secret) PendingValues() []string {
+func (c Contract) PendingValues() []string {
 	var list []string
-	for _, k := range s.Keys {
+	for _, k := range c.Keys {
 		if k.Placeholder != "" {
-			list = append(list, fmt.Sprintf("Secret %s/%s, %s: a placeholder, since %s", s.Namespace, s.Name, k.Name, k.Placeholder))
+			list = append(list, fmt.Sprintf("Secret %s/%s, %s: a placeholder, since %s", c.Namespace, c.Name, k.Name, k.Placeholder))
 		}
 	}
 	return list
@@ -209,15 +204,15 @@ func (s Secret) PendingValues() []string {
 const Placeholder = "REPLACE"
 
 // Validate reports every mistake in the contract itself.
-func (s Secret) Validate() error {
+func (c Contract) Validate() error {
 	var errs field.ErrorList
-	errs = checkName(errs, field.NewPath("name"), s.Name, validation.IsDNS1123Subdomain)
-	errs = checkNamespace(errs, field.NewPath("namespace"), s.Namespace)
-	if len(s.Keys) == 0 {
+	errs = validate.Name(errs, field.NewPath("name"), c.Name, validation.IsDNS1123Subdomain)
+	errs = validate.Namespace(errs, field.NewPath("namespace"), c.Namespace)
+	if len(c.Keys) == 0 {
 		errs = append(errs, field.Required(field.NewPath("keys"), "a contract has keys"))
 	}
-	seen := make(map[string]bool, len(s.Keys))
-	for i, k := range s.Keys {
+	seen := make(map[string]bool, len(c.Keys))
+	for i, k := range c.Keys {
 		path := field.NewPath("keys").Index(i)
 		if k.Name == "" {
 			errs = append(errs, field.Required(path.Child("name"), "name the key"))
@@ -233,9 +228,6 @@ func (s Secret) Validate() error {
 		if k.Purpose == "" {
 			errs = append(errs, field.Required(path.Child("purpose"), "say in a line what "+k.Name+" is for"))
 		}
-		if k.SameAs.err != "" {
-			errs = append(errs, field.Invalid(path.Child("sameAs"), k.SameAs.String(), k.SameAs.err))
-		}
 		if f, ok := k.Format.(interface{ Validate() error }); ok {
 			if err := f.Validate(); err != nil {
 				errs = append(errs, field.Invalid(path.Child("format"), field.OmitValueType{}, err.Error()))
@@ -247,7 +239,7 @@ func (s Secret) Validate() error {
 			}
 		}
 	}
-	return Mistakes("Secret", s.Namespace, s.Name, errs)
+	return object.Invalid(object.ID{Kind: "Secret", Namespace: c.Namespace, Name: c.Name}, errs).Err()
 }
 
 // Format is what the reader of a value demands of it. A layer may bring its
@@ -259,7 +251,7 @@ func (s Secret) Validate() error {
 //
 //	Validate() error
 //
-// is asked by [Secret.Validate] whether it makes sense.
+// is asked by [Contract.Validate] whether it makes sense.
 type Format interface {
 	// String says the format in a few words, with the command that makes such
 	// a value where there is one.

@@ -8,8 +8,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secrets"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/secrets"
 )
 
 // What kubectl reads otherwise than it looks is refused, with its place; and
@@ -60,7 +60,7 @@ func TestCheckReadsAsKubectl(t *testing.T) {
 // JSON is read as kubectl reads it.
 func TestCheckReadsJSON(t *testing.T) {
 	good := `{"apiVersion":"v1","kind":"Secret","metadata":{"name":"a","namespace":"b"},"stringData":{"A":"marker"}}`
-	set := secrets.Set{Secrets: []components.Secret{{Namespace: "b", Name: "a", Keys: []components.SecretKey{{Name: "A", Purpose: "Test"}}}}}
+	set := secrets.Set{Secrets: []secret.Contract{{Namespace: "b", Name: "a", Keys: []secret.Key{{Name: "A", Purpose: "Test"}}}}}
 	for input, want := range map[string]string{
 		good:                  "[]",
 		good + "\n---\n":      "[]",
@@ -77,17 +77,17 @@ func TestCheckReadsJSON(t *testing.T) {
 // BenchmarkCheck: ten times the keys take ten times as long.
 func BenchmarkCheck(b *testing.B) {
 	for _, n := range []int{1000, 10_000} {
-		contract := components.Secret{Namespace: "bench", Name: "many"}
+		contract := secret.Contract{Namespace: "bench", Name: "many"}
 		object := corev1.Secret{StringData: make(map[string]string)}
 		var input strings.Builder
 		input.WriteString("apiVersion: v1\nkind: Secret\nmetadata: {name: many, namespace: bench}\nstringData:\n")
 		for i := range n {
 			name := fmt.Sprintf("KEY_%d", i)
-			contract.Keys = append(contract.Keys, components.SecretKey{Name: name, Purpose: "Test"})
+			contract.Keys = append(contract.Keys, secret.Key{Name: name, Purpose: "Test"})
 			object.StringData[name] = "marker"
 			fmt.Fprintf(&input, "  %s: marker-%d\n", name, i)
 		}
-		set := secrets.Set{Secrets: []components.Secret{contract}}
+		set := secrets.Set{Secrets: []secret.Contract{contract}}
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			for b.Loop() {
 				if findings := set.Check([]byte(input.String())); len(findings) > 0 {

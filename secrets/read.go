@@ -19,7 +19,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	kubeyaml "k8s.io/apimachinery/pkg/util/yaml"
 
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 )
 
 // filled is a Secret of the input. Its texts come from the input, so none of
@@ -43,7 +43,7 @@ type filled struct {
 	// more lists the lines of what a contract does not know, such as labels.
 	more []int
 	// contract is what the Secret must be. It is nil until match finds it.
-	contract *components.Secret
+	contract *secret.Contract
 }
 
 // entry is one key with its value.

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 )
 
 // Generate fills the Secrets: with the values of existing, an earlier output
@@ -35,7 +35,7 @@ func (s Set) Generate(existing []byte, random io.Reader) (out []byte, todo []str
 
 // filling is what fill found. Only values holds values.
 type filling struct {
-	values map[components.KeyRef]string
+	values map[secret.Ref]string
 	// todo lists what a person must supply, and notes what is to know.
 	todo, notes []string
 	// fatal are the keys with a new value that lose the data of an old one,
@@ -64,7 +64,7 @@ func (s Set) fill(existing []byte, fromCluster bool, random io.Reader) (filling,
 	values, keys := f.values, s.keys()
 	var errs []error
 	for _, g := range s.groups() {
-		value, holder, differ := "", components.KeyRef{}, false
+		value, holder, differ := "", secret.Ref{}, false
 		for _, ref := range g {
 			switch v := values[ref]; {
 			case v == "" || v == value:
@@ -92,8 +92,8 @@ func (s Set) fill(existing []byte, fromCluster bool, random io.Reader) (filling,
 			}
 			for _, ref := range g {
 				switch rotation := keys[ref].Rotation; {
-				case value == "" || rotation == components.RotatesFreely:
-				case rotation == components.RotationLosesData:
+				case value == "" || rotation == secret.RotatesFreely:
+				case rotation == secret.RotationLosesData:
 					f.fatal = append(f.fatal, place(ref))
 				case f.found:
 					f.felt = append(f.felt, place(ref)+": "+string(rotation))
@@ -114,7 +114,7 @@ func (s Set) fill(existing []byte, fromCluster bool, random io.Reader) (filling,
 }
 
 // knownValue gives the value that follows from the definitions, if there is one.
-func knownValue(g group, keys map[components.KeyRef]components.SecretKey) string {
+func knownValue(g group, keys map[secret.Ref]secret.Key) string {
 	for _, ref := range g {
 		if v := keys[ref].Value; v != "" {
 			return v
@@ -125,7 +125,7 @@ func knownValue(g group, keys map[components.KeyRef]components.SecretKey) string
 
 // makeValue makes a random value that every key of the group takes. It is
 // empty where only a person has it.
-func makeValue(g group, keys map[components.KeyRef]components.SecretKey, random io.Reader) (string, error) {
+func makeValue(g group, keys map[secret.Ref]secret.Key, random io.Reader) (string, error) {
 	if keys[g[0]].Source != "" {
 		return "", nil
 	}
@@ -134,7 +134,7 @@ func makeValue(g group, keys map[components.KeyRef]components.SecretKey, random 
 		if !ok {
 			continue
 		}
-		// Now and then a reader takes digits for a number: see SecretKey.Check.
+		// Now and then a reader takes digits for a number: see secret.Key.Check.
 		for range 8 {
 			value, err := format.Generate(random)
 			if err != nil {
@@ -149,7 +149,7 @@ func makeValue(g group, keys map[components.KeyRef]components.SecretKey, random 
 }
 
 // fits says that every key of the group takes the value.
-func fits(value string, g group, keys map[components.KeyRef]components.SecretKey) bool {
+func fits(value string, g group, keys map[secret.Ref]secret.Key) bool {
 	for _, ref := range g {
 		if keys[ref].Check(value) != nil {
 			return false
@@ -159,7 +159,7 @@ func fits(value string, g group, keys map[components.KeyRef]components.SecretKey
 }
 
 // todoFor says what a person must supply.
-func todoFor(g group, keys map[components.KeyRef]components.SecretKey) string {
+func todoFor(g group, keys map[secret.Ref]secret.Key) string {
 	k := keys[g[0]]
 	line := place(g[0]) + ": " + How(k)
 	for _, ref := range g[1:] {
@@ -175,7 +175,7 @@ func todoFor(g group, keys map[components.KeyRef]components.SecretKey) string {
 // could not hold; of the cluster that is neither what Kubernetes and other
 // programs put beside the values, nor the Secrets of others.
 func (s Set) existing(input []byte, fromCluster bool) (filling, error) {
-	values, kept := make(map[components.KeyRef]string), make(map[string][]entry)
+	values, kept := make(map[secret.Ref]string), make(map[string][]entry)
 	if len(bytes.TrimSpace(input)) == 0 {
 		return filling{values: values}, nil
 	}
@@ -212,7 +212,7 @@ func (s Set) existing(input []byte, fromCluster bool) (filling, error) {
 			if !utf8.ValidString(e.value) {
 				c.find(place(ref), "is not text, and only text can be written under stringData")
 			}
-			if v := strings.TrimSpace(e.value); v != "" && v != components.Placeholder {
+			if v := strings.TrimSpace(e.value); v != "" && v != secret.Placeholder {
 				values[ref] = e.value
 			}
 		}

@@ -13,14 +13,14 @@ import (
 	"slices"
 	"strings"
 
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/domain"
 )
 
 // Set is the Secrets of one environment.
 type Set struct {
 	// Secrets in the order in which they are written.
-	Secrets []components.Secret
+	Secrets []secret.Contract
 	// Domains are the public domains of this environment. They matter where
 	// one of them is below a foreign one.
 	Domains []string
@@ -38,21 +38,21 @@ func (s Set) Validate() error {
 	}
 	keys := s.keys()
 	seen := make(map[string]bool)
-	for _, secret := range s.Secrets {
-		if err := secret.Validate(); err != nil {
+	for _, contract := range s.Secrets {
+		if err := contract.Validate(); err != nil {
 			errs = append(errs, err)
 		}
-		at := placeOf(secret)
+		at := placeOf(contract)
 		if seen[at] {
 			errs = append(errs, fmt.Errorf("%s: there are two contracts of this name", at))
 		}
 		seen[at] = true
-		for _, k := range secret.Keys {
+		for _, k := range contract.Keys {
 			if k.SameAs.Secret == "" {
 				continue
 			}
-			ref := refTo(secret, k.Name)
-			if _, ok := keys[plain(k.SameAs)]; !ok {
+			ref := refTo(contract, k.Name)
+			if _, ok := keys[k.SameAs]; !ok {
 				errs = append(errs, fmt.Errorf("%s: repeats %s, which no contract has", place(ref), k.SameAs))
 			} else if _, ok := origin(keys, ref); !ok {
 				errs = append(errs, fmt.Errorf("%s: repeats %s, which repeats it in turn: one of them must be the first", place(ref), k.SameAs))
@@ -77,36 +77,36 @@ type generator interface {
 }
 
 // keys finds every key of the Set.
-func (s Set) keys() map[components.KeyRef]components.SecretKey {
-	keys := make(map[components.KeyRef]components.SecretKey)
-	for _, secret := range s.Secrets {
-		for _, k := range secret.Keys {
-			keys[refTo(secret, k.Name)] = k
+func (s Set) keys() map[secret.Ref]secret.Key {
+	keys := make(map[secret.Ref]secret.Key)
+	for _, contract := range s.Secrets {
+		for _, k := range contract.Keys {
+			keys[refTo(contract, k.Name)] = k
 		}
 	}
 	return keys
 }
 
 // refs lists every key of the Set in its order.
-func (s Set) refs() []components.KeyRef {
-	var refs []components.KeyRef
-	for _, secret := range s.Secrets {
-		for _, k := range secret.Keys {
-			refs = append(refs, refTo(secret, k.Name))
+func (s Set) refs() []secret.Ref {
+	var refs []secret.Ref
+	for _, contract := range s.Secrets {
+		for _, k := range contract.Keys {
+			refs = append(refs, refTo(contract, k.Name))
 		}
 	}
 	return refs
 }
 
 // group is keys that hold one value, the first of which the others repeat.
-type group []components.KeyRef
+type group []secret.Ref
 
 // groups puts every key into its group; most are alone there. The groups
 // come in the order of their first mention.
 func (s Set) groups() []group {
 	keys := s.keys()
-	var first []components.KeyRef
-	members := make(map[components.KeyRef]group)
+	var first []secret.Ref
+	members := make(map[secret.Ref]group)
 	for _, ref := range s.refs() {
 		o, _ := origin(keys, ref)
 		if _, ok := members[o]; !ok {
@@ -126,9 +126,9 @@ func (s Set) groups() []group {
 
 // origin follows SameAs to the key that repeats no other. It is false where
 // there is none, since the keys repeat each other in a circle.
-func origin(keys map[components.KeyRef]components.SecretKey, ref components.KeyRef) (components.KeyRef, bool) {
+func origin(keys map[secret.Ref]secret.Key, ref secret.Ref) (secret.Ref, bool) {
 	for range len(keys) {
-		next := plain(keys[ref].SameAs)
+		next := keys[ref].SameAs
 		if _, ok := keys[next]; !ok {
 			return ref, true
 		}
@@ -137,13 +137,8 @@ func origin(keys map[components.KeyRef]components.SecretKey, ref components.KeyR
 	return ref, false
 }
 
-func refTo(s components.Secret, key string) components.KeyRef {
-	return components.KeyRef{Namespace: s.Namespace, Secret: s.Name, Key: key}
-}
-
-// plain is the reference without anything but its names, for comparison.
-func plain(r components.KeyRef) components.KeyRef {
-	return components.KeyRef{Namespace: r.Namespace, Secret: r.Secret, Key: r.Key}
+func refTo(s secret.Contract, key string) secret.Ref {
+	return secret.Ref{Namespace: s.Namespace, Secret: s.Name, Key: key}
 }
 
 // scope is what -only names: a namespace, one Secret as namespace/name, or
@@ -151,23 +146,23 @@ func plain(r components.KeyRef) components.KeyRef {
 type scope string
 
 // has reports whether the Secret is in the scope.
-func (o scope) has(s components.Secret) bool {
+func (o scope) has(s secret.Contract) bool {
 	return o == "" || string(o) == s.Namespace || string(o) == s.Namespace+"/"+s.Name
 }
 
 // in gives the Secrets of the scope.
-func (s Set) in(o scope) []components.Secret {
-	return slices.DeleteFunc(slices.Clone(s.Secrets), func(secret components.Secret) bool { return !o.has(secret) })
+func (s Set) in(o scope) []secret.Contract {
+	return slices.DeleteFunc(slices.Clone(s.Secrets), func(secret secret.Contract) bool { return !o.has(secret) })
 }
 
-func placeOf(s components.Secret) string { return "Secret " + s.Namespace + "/" + s.Name }
+func placeOf(s secret.Contract) string { return "Secret " + s.Namespace + "/" + s.Name }
 
-func place(r components.KeyRef) string {
+func place(r secret.Ref) string {
 	return fmt.Sprintf("Secret %s/%s, key %s", r.Namespace, r.Secret, r.Key)
 }
 
 // How says how a person gets the value of a key, and what it must be.
-func How(k components.SecretKey) string {
+func How(k secret.Key) string {
 	switch {
 	case k.Source != "" && saysMore(k):
 		return k.Source + "; it must be " + k.Format.String()
@@ -182,6 +177,6 @@ func How(k components.SecretKey) string {
 }
 
 // saysMore says that the format of the key tells what its source does not.
-func saysMore(k components.SecretKey) bool {
+func saysMore(k secret.Key) bool {
 	return k.Format != nil && !strings.Contains(k.Source, k.Format.String())
 }

@@ -10,21 +10,22 @@ import (
 	"testing"
 	"testing/iotest"
 
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secrets"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/secrets"
 )
 
 func TestValidate(t *testing.T) {
-	contract := func(namespace, name string, keys ...components.SecretKey) components.Secret {
-		return components.Secret{Namespace: namespace, Name: name, Keys: keys}
+	contract := func(namespace, name string, keys ...secret.Key) secret.Contract {
+		return secret.Contract{Namespace: namespace, Name: name, Keys: keys}
 	}
-	key := func(name string, sameAs components.KeyRef) components.SecretKey {
-		return components.SecretKey{Name: name, Purpose: "Test", SameAs: sameAs}
+	key := func(name string, sameAs secret.Ref) secret.Key {
+		return secret.Key{Name: name, Purpose: "Test", SameAs: sameAs}
 	}
-	ref := func(key string) components.KeyRef {
-		return components.KeyRef{Namespace: "n", Secret: "a", Key: key}
+	ref := func(key string) secret.Ref {
+		return secret.Ref{Namespace: "n", Secret: "a", Key: key}
 	}
 	for _, test := range []struct {
 		name string
@@ -32,18 +33,18 @@ func TestValidate(t *testing.T) {
 		want []string
 	}{
 		{"sample", sample(), nil},
-		{"a contract of its own", secrets.Set{Secrets: []components.Secret{contract("n", "a")}},
+		{"a contract of its own", secrets.Set{Secrets: []secret.Contract{contract("n", "a")}},
 			[]string{"Secret n/a: keys: Required value: a contract has keys"}},
-		{"two contracts", secrets.Set{Secrets: []components.Secret{contract("n", "a", key("A", components.KeyRef{})), contract("n", "a", key("B", components.KeyRef{}))}},
+		{"two contracts", secrets.Set{Secrets: []secret.Contract{contract("n", "a", key("A", secret.Ref{})), contract("n", "a", key("B", secret.Ref{}))}},
 			[]string{"Secret n/a: there are two contracts of this name"}},
-		{"no such key", secrets.Set{Secrets: []components.Secret{contract("n", "a", key("A", ref("B")))}},
+		{"no such key", secrets.Set{Secrets: []secret.Contract{contract("n", "a", key("A", ref("B")))}},
 			[]string{"Secret n/a, key A: repeats n/a.B, which no contract has"}},
 		{"no domain", secrets.Set{ForeignDomains: []string{"", "https://example.com"}},
 			[]string{
 				"foreignDomains[0]: is empty: give a domain such as example.com, or leave it out",
 				`foreignDomains[1]: "https://example.com" is no domain such as example.com: a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')`,
 			}},
-		{"circle", secrets.Set{Secrets: []components.Secret{contract("n", "a", key("A", ref("B")), key("B", ref("A")))}},
+		{"circle", secrets.Set{Secrets: []secret.Contract{contract("n", "a", key("A", ref("B")), key("B", ref("A")))}},
 			[]string{
 				"Secret n/a, key A: repeats n/a.B, which repeats it in turn: one of them must be the first",
 				"Secret n/a, key B: repeats n/a.A, which repeats it in turn: one of them must be the first",
@@ -214,7 +215,7 @@ func TestGenerateDecodes(t *testing.T) {
 // Whatever a value is, it comes back as it was.
 func TestGenerateKeepsText(t *testing.T) {
 	for _, value := range []string{"yes", "0", "1e5", "marker\nmarker\n", "# marker", `"marker": 'marker'`, "\x00\x1b\u2028", " marker", "{}", "---", "*marker", "changeme"} {
-		set := secrets.Set{Secrets: []components.Secret{{Namespace: "n", Name: "a", Keys: []components.SecretKey{{Name: "A", Purpose: "Test"}}}}}
+		set := secrets.Set{Secrets: []secret.Contract{{Namespace: "n", Name: "a", Keys: []secret.Key{{Name: "A", Purpose: "Test"}}}}}
 		object := set.Secrets[0].Object()
 		object.StringData["A"] = value
 		existing, err := yaml.Marshal(object)
@@ -253,11 +254,11 @@ func TestGenerateRefuses(t *testing.T) {
 // No value is in two formats at once, a person's source comes before a format that a program could fill, and a
 // value that follows from the definitions is kept where it is another.
 func TestGenerateTodo(t *testing.T) {
-	inHex := components.KeyRef{Namespace: "n", Secret: "a", Key: "IN_HEX"}
-	set := secrets.Set{Secrets: []components.Secret{{Namespace: "n", Name: "a", Keys: []components.SecretKey{
-		{Name: "IN_HEX", Purpose: "Test", Format: components.Hex(8)},
-		{Name: "IN_BASE64", Purpose: "Test", Format: components.Base64(8), SameAs: inHex},
-		{Name: "HOST", Purpose: "Test", Source: "the host", Format: components.Random(8)},
+	inHex := secret.Ref{Namespace: "n", Secret: "a", Key: "IN_HEX"}
+	set := secrets.Set{Secrets: []secret.Contract{{Namespace: "n", Name: "a", Keys: []secret.Key{
+		{Name: "IN_HEX", Purpose: "Test", Format: secret.Hex(8)},
+		{Name: "IN_BASE64", Purpose: "Test", Format: secret.Base64(8), SameAs: inHex},
+		{Name: "HOST", Purpose: "Test", Source: "the host", Format: secret.Random(8)},
 		{Name: "PUBLIC", Purpose: "Test", Value: "known"},
 		{Name: "WORD", Purpose: "Test"},
 	}}}}
@@ -304,8 +305,8 @@ func TestCommandRefused(t *testing.T) {
 // A Secret that SOPS encrypted as a whole is the one that -only names, though
 // another has the same keys.
 func TestCheckOnlyEncrypted(t *testing.T) {
-	keys := []components.SecretKey{{Name: "A", Purpose: "Test"}}
-	set := secrets.Set{Secrets: []components.Secret{{Namespace: "n", Name: "a", Keys: keys}, {Namespace: "n", Name: "b", Keys: keys}}}
+	keys := []secret.Key{{Name: "A", Purpose: "Test"}}
+	set := secrets.Set{Secrets: []secret.Contract{{Namespace: "n", Name: "a", Keys: keys}, {Namespace: "n", Name: "b", Keys: keys}}}
 	c := secrets.Command{Name: "p", Environments: []string{"e"}, Set: func(string) (secrets.Set, error) { return set, nil }}
 	for _, name := range []string{"n/a", "n/b"} {
 		input := "{kind: 'ENC[x]', apiVersion: 'ENC[x]', metadata: {name: 'ENC[x]', namespace: 'ENC[x]'}, stringData: {A: 'ENC[x]'}, sops: {}}"

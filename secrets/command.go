@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/internal/cli"
 )
 
@@ -271,11 +271,11 @@ func count(n int, thing string) string {
 }
 
 // namespaces of the Secrets, each once.
-func namespaces(secrets []components.Secret) []string {
+func namespaces(secrets []secret.Contract) []string {
 	var names []string
-	for _, secret := range secrets {
-		if !slices.Contains(names, secret.Namespace) {
-			names = append(names, secret.Namespace)
+	for _, contract := range secrets {
+		if !slices.Contains(names, contract.Namespace) {
+			names = append(names, contract.Namespace)
 		}
 	}
 	return names

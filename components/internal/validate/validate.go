@@ -1,0 +1,93 @@
+// Package validate appends what is wrong with names, hosts and ports to the
+// mistakes of a component.
+package validate
+
+import (
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// Name appends what a rule of apimachinery says of a name that must be there.
+func Name(errs field.ErrorList, path *field.Path, value string, rule func(string) []string) field.ErrorList {
+	if value == "" {
+		return append(errs, field.Required(path, "give it a name"))
+	}
+	if isPlainLabel(value) {
+		return errs
+	}
+	for _, msg := range rule(value) {
+		errs = append(errs, field.Invalid(path, value, msg))
+	}
+	return errs
+}
+
+// Namespace appends what is wrong with the name of a namespace.
+func Namespace(errs field.ErrorList, path *field.Path, value string) field.ErrorList {
+	if value == "" {
+		return append(errs, field.Required(path, "say the namespace"))
+	}
+	return Name(errs, path, value, validation.IsDNS1123Label)
+}
+
+// Host appends what is wrong with a public host name.
+func Host(errs field.ErrorList, path *field.Path, value string) field.ErrorList {
+	if value == "" {
+		return append(errs, field.Required(path, "give a public host name such as app.example.com"))
+	}
+	msgs := validation.IsDNS1123Subdomain(value)
+	if len(msgs) == 0 && !strings.Contains(value, ".") {
+		msgs = []string{"a public host name has a domain, such as app.example.com"}
+	}
+	for _, msg := range msgs {
+		errs = append(errs, field.Invalid(path, value, msg))
+	}
+	return errs
+}
+
+// Port appends what is wrong with a port number.
+func Port(errs field.ErrorList, path *field.Path, value int32) field.ErrorList {
+	for _, msg := range validation.IsValidPortNum(int(value)) {
+		errs = append(errs, field.Invalid(path, value, msg))
+	}
+	return errs
+}
+
+// The rules of apimachinery are regular expressions, which would take a third
+// of the time in which an app is made. Nearly all names are so plain that they
+// keep every rule there is; only the others are put to the rules.
+
+// isPlainLabel reports that the value is a DNS label by all definitions.
+func isPlainLabel(value string) bool {
+	for i := range len(value) {
+		c := value[i]
+		inside := i > 0 && i < len(value)-1
+		if !('a' <= c && c <= 'z' || i > 0 && '0' <= c && c <= '9' || inside && c == '-') {
+			return false
+		}
+	}
+	return value != "" && len(value) <= validation.DNS1035LabelMaxLength
+}
+
+// isPlainKey reports that the value may name a variable and a key of a ConfigMap.
+func isPlainKey(value string) bool {
+	for i := range len(value) {
+		c := value[i]
+		if !('A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || i > 0 && '0' <= c && c <= '9' || c == '_') {
+			return false
+		}
+	}
+	return value != "" && len(value) <= validation.DNS1123SubdomainMaxLength
+}
+
+// Key appends what a rule says of the key of a map; path is that of the map.
+func Key(errs field.ErrorList, path *field.Path, key string, rule func(string) []string) field.ErrorList {
+	if isPlainKey(key) {
+		return errs
+	}
+	for _, msg := range rule(key) {
+		errs = append(errs, field.Invalid(path.Key(key), key, msg))
+	}
+	return errs
+}
