@@ -36,6 +36,7 @@ func goList(t *testing.T, args ...string) []string {
 func TestDependencies(t *testing.T) {
 	for _, tc := range []struct{ pkg, list, format string }{
 		{"./components", "components/testdata/dependencies.txt", "{{if not .Standard}}{{.ImportPath}}{{end}}"},
+		{"./deploy", "deploy/testdata/modules.txt", "{{with .Module}}{{.Path}}{{end}}"},
 		{"./render", "render/testdata/dependencies.txt", "{{if not .Standard}}{{.ImportPath}}{{end}}"},
 		// With Traefik's types the packages are too many to read: their modules.
 		{"./cmd/render", "cmd/render/testdata/modules.txt", "{{with .Module}}{{.Path}}{{end}}"},
@@ -78,8 +79,10 @@ func TestDirection(t *testing.T) {
 		{"./render/diff", []string{module + "/components", module + "/apps", module + "/render$", "k8s.io/api/", "k8s.io/client-go"}},
 		{"./render", []string{module + "/components", module + "/apps", "sigs.k8s.io/yaml", "github.com/traefik/"}},
 		{"./golden", []string{module + "/components", module + "/apps", "github.com/traefik/"}},
-		// The parent of Traefik's types has its whole provider in it.
-		{"./cmd/render", []string{"github.com/traefik/traefik/v3/pkg/provider/kubernetes/crd$"}},
+		{"./deploy", []string{module + "/components", module + "/apps", "github.com/traefik/"}},
+		// The parent of Traefik's types has its whole provider in it; and only
+		// deploy and its commands talk to a cluster.
+		{"./cmd/render", []string{"github.com/traefik/traefik/v3/pkg/provider/kubernetes/crd$", module + "/deploy", "github.com/fluxcd/", "sigs.k8s.io/controller-runtime"}},
 	} {
 		for _, dep := range goList(t, "-deps", tc.pkg) {
 			for _, f := range tc.forbidden {

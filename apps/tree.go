@@ -92,6 +92,12 @@ func (t tier) repositories() []string {
 	return repositories
 }
 
+// deployerName is the identity with which the pipeline deploys the layer apps.
+const deployerName = "ci-deployer"
+
+// Deployer is the namespace and the name of that identity.
+func Deployer() (string, string) { return namespace, deployerName }
+
 // Tree is what is rendered for an environment.
 func Tree(name string, images render.Images) (render.Tree, error) {
 	env, err := environment(name)
@@ -104,7 +110,7 @@ func Tree(name string, images render.Images) (render.Tree, error) {
 
 // tree lays the tier out in layers and files.
 func (t tier) tree() render.Tree {
-	apps := render.Layer{Name: "apps", Files: []render.File{
+	apps := render.Layer{Name: "apps", Namespace: namespace, Files: []render.File{
 		{Name: "redirect-middleware", Components: []render.Component{redirect(), headers()}},
 	}}
 	for _, a := range t.apps {
@@ -114,10 +120,11 @@ func (t tier) tree() render.Tree {
 	// allowed before the rest is closed.
 	apps.Files = append(apps.Files, render.File{Name: "zz-default-deny", Components: []render.Component{solver(), deny(namespace)}})
 	deployer := components.Deployer{
-		Name:      "ci-deployer",
+		Name:      deployerName,
 		Namespace: namespace,
 		Secrets:   make(map[string][]secret.Contract),
-		Command:   "kubectl apply -f out/ci",
+		Command:   "go run ./cmd/deploy -layer ci",
+		Prune:     true,
 	}
 	for _, a := range t.apps {
 		deployer.Secrets[a.Web.Name] = []secret.Contract{a.Secret}
@@ -133,7 +140,8 @@ func (t tier) tree() render.Tree {
 	namespaces := render.File{Name: "00-namespaces", Components: []render.Component{
 		components.Namespace{Name: namespace, PodSecurity: t.podSecurity(), PodSecurityVersion: kubernetesRelease},
 	}}
-	ci := render.Layer{Name: "ci", Files: []render.File{
+	// Its releases are kept where ci-deployer may not write.
+	ci := render.Layer{Name: "ci", Namespace: "kube-system", Files: []render.File{
 		{Name: deployer.Name, Components: []render.Component{deployer}},
 		{Name: "quota", Components: []render.Component{
 			components.Quota{Name: "quota", Namespace: namespace, Holds: deployer.Applies},
@@ -153,7 +161,7 @@ func (t tier) tree() render.Tree {
 		Layers: []render.Layer{
 			ci,
 			apps,
-			{Name: "auth", Files: []render.File{
+			{Name: "auth", Namespace: authNamespace, Files: []render.File{
 				{Name: "blueprint", Components: []render.Component{t.blueprint}},
 			}},
 		},

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -139,7 +140,7 @@ func (d Deployer) applied() ([]applied, field.ErrorList) {
 	return list, errs
 }
 
-// rules allow to apply the kinds of the layer, and to watch a rollout.
+// rules allow to apply the kinds of the layer, and all else that a deploy does.
 func (d Deployer) rules(objects []applied) ([]rbacv1.PolicyRule, field.ErrorList) {
 	verbs := []string{"get", "list", "watch", "create", "patch"}
 	if d.Prune {
@@ -176,9 +177,26 @@ func (d Deployer) rules(objects []applied) ([]rbacv1.PolicyRule, field.ErrorList
 		slices.Sort(byGroup[group])
 		rules = append(rules, rbacv1.PolicyRule{APIGroups: []string{group}, Resources: slices.Compact(byGroup[group]), Verbs: verbs})
 	}
+	return append(rules, watching(slices.Contains(byGroup[networkingv1.GroupName], "ingresses"))...), errs
+}
+
+// watching are the rights that a deploy needs besides those to apply, whatever
+// the layer holds: the lock, the records of what it did, and what it looks at
+// while it waits and when it says why a rollout hangs.
+func watching(ingresses bool) []rbacv1.PolicyRule {
 	read := []string{"get", "list", "watch"}
-	return append(rules,
-		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods", "events"}, Verbs: read},
-		rbacv1.PolicyRule{APIGroups: []string{"apps"}, Resources: []string{"replicasets"}, Verbs: read},
-	), errs
+	rules := []rbacv1.PolicyRule{
+		{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"get", "list", "create", "update", "delete"}},
+		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"get", "create", "update"}},
+		{APIGroups: []string{""}, Resources: []string{"pods", "events"}, Verbs: read},
+		{APIGroups: []string{""}, Resources: []string{"pods/log"}, Verbs: []string{"get"}},
+		{APIGroups: []string{"apps"}, Resources: []string{"replicasets"}, Verbs: read},
+	}
+	if ingresses {
+		rules = append(rules,
+			rbacv1.PolicyRule{APIGroups: []string{"cert-manager.io"}, Resources: []string{"certificates"}, Verbs: read},
+			rbacv1.PolicyRule{APIGroups: []string{"acme.cert-manager.io"}, Resources: []string{"challenges"}, Verbs: read},
+		)
+	}
+	return rules
 }

@@ -383,12 +383,36 @@ func ExampleDeployer() {
 	// - apiGroups:
 	//   - ""
 	//   resources:
+	//   - configmaps
+	//   verbs:
+	//   - get
+	//   - list
+	//   - create
+	//   - update
+	//   - delete
+	// - apiGroups:
+	//   - coordination.k8s.io
+	//   resources:
+	//   - leases
+	//   verbs:
+	//   - get
+	//   - create
+	//   - update
+	// - apiGroups:
+	//   - ""
+	//   resources:
 	//   - pods
 	//   - events
 	//   verbs:
 	//   - get
 	//   - list
 	//   - watch
+	// - apiGroups:
+	//   - ""
+	//   resources:
+	//   - pods/log
+	//   verbs:
+	//   - get
 	// - apiGroups:
 	//   - apps
 	//   resources:

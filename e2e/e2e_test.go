@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 	build := exec.Command("go", "install", "tool")
 	build.Env = append(os.Environ(), "GOBIN="+bin)
 	build.Stderr = os.Stderr
-	fmt.Fprintln(os.Stderr, "building etcd, kube-apiserver and kubectl: minutes the first time")
+	fmt.Fprintln(os.Stderr, "building etcd, Kubernetes and kwok: minutes the first time")
 	if err := build.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "go install tool:", err)
 		os.Exit(1)
@@ -313,7 +313,8 @@ func TestApply(t *testing.T) {
 				{[]string{"get", "secrets"}, "no"},
 				{[]string{"create", "secrets"}, "no"},
 				{[]string{"create", "pods"}, "no"},
-				{[]string{"delete", "deployments.apps"}, "no"},
+				{[]string{"delete", "deployments.apps"}, "yes"},
+				{[]string{"delete", "persistentvolumeclaims"}, "no"},
 				{[]string{"patch", "namespaces"}, "no"},
 				{[]string{"patch", "resourcequotas"}, "no"},
 				{[]string{"patch", "limitranges"}, "no"},

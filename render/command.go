@@ -39,7 +39,7 @@ type Command struct {
 func (c Command) Run(args []string, stdout, stderr io.Writer) int {
 	var dir, environment string
 	var pending, pinned, confirmed bool
-	images := Images{Pins: map[string]string{}}
+	var images Images
 
 	flags := flag.NewFlagSet(c.Name, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
@@ -52,18 +52,7 @@ func (c Command) Run(args []string, stdout, stderr io.Writer) int {
 	}
 	if len(c.Repositories) > 0 {
 		flags.BoolVar(&pinned, "pinned", false, "refuse to render first-party images that follow the tag latest")
-		flags.StringVar(&images.Tag, "tag", "", "`tag` of all first-party images, the commit that they were built from (default latest)")
-		flags.Func("image", "`name=pin`: another tag or a digest for one image; may be repeated", func(value string) error {
-			name, pin, ok := strings.Cut(value, "=")
-			if !ok || name == "" || pin == "" {
-				return errors.New("must be NAME=TAG or NAME=sha256:DIGEST")
-			}
-			if _, twice := images.Pins[name]; twice {
-				return fmt.Errorf("%q is pinned twice: give one -image for it", name)
-			}
-			images.Pins[name] = pin
-			return nil
-		})
+		images.Flags(flags)
 	}
 	err := flags.Parse(args)
 	switch {
@@ -107,7 +96,7 @@ func (c Command) render(dir, environment string, images Images, pinned, pending,
 	for i, r := range c.Repositories {
 		names[i] = path.Base(r)
 	}
-	if err := images.validate(names); err != nil {
+	if err := images.Validate(c.Repositories); err != nil {
 		errs = append(errs, err)
 	}
 	if unpinned := images.Unpinned(names...); pinned && len(unpinned) > 0 {

@@ -3,6 +3,7 @@ package render
 import (
 	"cmp"
 	"errors"
+	"flag"
 	"fmt"
 	"maps"
 	"path"
@@ -19,8 +20,9 @@ import (
 type Images struct {
 	// Tag of every image without a pin of its own. If empty, latest.
 	Tag string
-	// Pins are a tag or a digest (such as sha256:…) by image name, the last element
-	// of its repository.
+	// Pins are a tag, a digest (such as sha256:…) or both (tag@sha256:…) by
+	// image name, the last element of its repository. With both, the digest
+	// counts.
 	Pins map[string]string
 }
 
@@ -28,7 +30,7 @@ type Images struct {
 // registry.example.com/team/app.
 func (i Images) Ref(repository string) string {
 	pin := cmp.Or(i.Pins[path.Base(repository)], i.Tag, "latest")
-	if strings.Contains(pin, ":") { // a tag has none
+	if strings.Contains(pin, ":") && !strings.Contains(pin, "@") { // a digest alone
 		return repository + "@" + pin
 	}
 	return repository + ":" + pin
@@ -55,8 +57,53 @@ func isDigest(pin string) bool {
 	return err == nil && ok
 }
 
-// validate holds the pins against the names of the images that there are.
-func (i Images) validate(names []string) error {
+// isBoth reports whether the pin is a tag and the digest that it had.
+func isBoth(pin string) bool {
+	tag, digest, ok := strings.Cut(pin, "@")
+	return ok && isTag(tag) && isDigest(digest)
+}
+
+// Flags adds the flags -tag and -image, which pin the images.
+func (i *Images) Flags(flags *flag.FlagSet) {
+	flags.StringVar(&i.Tag, "tag", "", "`tag` of all first-party images, the commit that they were built from (default latest)")
+	flags.Var((*pinFlag)(i), "image", "`name=pin`: another tag or a digest for one image; may be repeated")
+}
+
+// pinFlag is the flag -image.
+type pinFlag Images
+
+// String implements flag.Value.
+func (p *pinFlag) String() string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(p.Pins)) {
+		all = append(all, name+"="+p.Pins[name])
+	}
+	return strings.Join(all, ",")
+}
+
+// Set implements flag.Value.
+func (p *pinFlag) Set(value string) error {
+	name, pin, ok := strings.Cut(value, "=")
+	if !ok || name == "" || pin == "" {
+		return errors.New("must be NAME=TAG, NAME=sha256:DIGEST or NAME=TAG@sha256:DIGEST")
+	}
+	if _, twice := p.Pins[name]; twice {
+		return fmt.Errorf("%q is pinned twice: give one -image for it", name)
+	}
+	if p.Pins == nil {
+		p.Pins = map[string]string{}
+	}
+	p.Pins[name] = pin
+	return nil
+}
+
+// Validate holds the pins against the repositories that there are. The error
+// has every mistake, in the words of the flags.
+func (i Images) Validate(repositories []string) error {
+	names := make([]string, len(repositories))
+	for k, r := range repositories {
+		names[k] = path.Base(r)
+	}
 	var errs []error
 	if i.Tag != "" && !isTag(i.Tag) {
 		errs = append(errs, fmt.Errorf("-tag %q: is no image tag: use letters, digits, dots, dashes and underscores, 128 at most, not starting with a dot or a dash", i.Tag))
@@ -66,8 +113,8 @@ func (i Images) validate(names []string) error {
 		if !slices.Contains(names, name) {
 			errs = append(errs, fmt.Errorf("-image %q: there is no image %q: the images are %s", name+"="+pin, name, strings.Join(names, ", ")))
 		}
-		if !isTag(pin) && !isDigest(pin) {
-			errs = append(errs, fmt.Errorf("-image %q: %q is neither a tag nor a digest (sha256: and 64 hex digits)", name+"="+pin, pin))
+		if !isTag(pin) && !isDigest(pin) && !isBoth(pin) {
+			errs = append(errs, fmt.Errorf("-image %q: %q is neither a tag nor a digest (sha256: and 64 hex digits) nor both (TAG@sha256:…)", name+"="+pin, pin))
 		}
 	}
 	return errors.Join(errs...)

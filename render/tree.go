@@ -87,6 +87,11 @@ type Layer struct {
 	Name string
 	// Files in any order; kubectl takes them in the order of their names.
 	Files []File
+	// Namespace in which a deploy keeps what it knows of the layer: who
+	// deploys, what was applied, the earlier releases. Who may write there
+	// decides what a rollback applies, so it must not be a namespace of lesser
+	// hands than those that deploy the layer. If empty, it cannot be deployed.
+	Namespace string
 }
 
 // File is one file of a layer.

@@ -1,0 +1,147 @@
+package deploy
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/manifest"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
+)
+
+// objects reads a YAML stream.
+func objects(t *testing.T, text string) []*unstructured.Unstructured {
+	t.Helper()
+	documents, err := manifest.Read(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []*unstructured.Unstructured
+	for _, d := range documents {
+		all = append(all, d.Object)
+	}
+	return all
+}
+
+// changesOf pairs what is rendered with what is live.
+func changesOf(t *testing.T, rendered, live string) []Change {
+	t.Helper()
+	now := map[object.ID]*unstructured.Unstructured{}
+	for _, o := range objects(t, live) {
+		now[object.IDOf(o)] = o
+	}
+	var all []Change
+	for _, o := range objects(t, rendered) {
+		id := object.IDOf(o)
+		all = append(all, Change{ID: id, object: o, live: now[id]})
+	}
+	return all
+}
+
+func short(stages []Stage) string {
+	var b strings.Builder
+	for _, s := range stages {
+		fmt.Fprintf(&b, "%s:", s.Name)
+		for _, step := range s.Steps {
+			fmt.Fprintf(&b, " %s/%s", step.ID.Kind, step.ID.Name)
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+const whole = `
+{kind: Ingress, apiVersion: networking.k8s.io/v1, metadata: {namespace: ns, name: a}}
+---
+{kind: Middleware, apiVersion: traefik.io/v1alpha1, metadata: {namespace: ns, name: m}}
+---
+{kind: Deployment, apiVersion: apps/v1, metadata: {namespace: ns, name: a}}
+---
+{kind: Service, apiVersion: v1, metadata: {namespace: ns, name: a}}
+---
+{kind: HorizontalPodAutoscaler, apiVersion: autoscaling/v2, metadata: {namespace: ns, name: a}}
+---
+{kind: PodDisruptionBudget, apiVersion: policy/v1, metadata: {namespace: ns, name: a}}
+---
+{kind: ConfigMap, apiVersion: v1, metadata: {namespace: ns, name: a}}
+---
+{kind: ServiceAccount, apiVersion: v1, metadata: {namespace: ns, name: a}}
+---
+{kind: Namespace, apiVersion: v1, metadata: {name: ns}}
+---
+{kind: ValidatingAdmissionPolicy, apiVersion: admissionregistration.k8s.io/v1, metadata: {name: v}}
+`
+
+func TestOrder(t *testing.T) {
+	const first = `what pods need: Namespace/ns ServiceAccount/a ConfigMap/a Service/a PodDisruptionBudget/a
+workloads: Deployment/a HorizontalPodAutoscaler/a
+traffic: Middleware/m Ingress/a
+what closes: ValidatingAdmissionPolicy/v
+`
+	if got := short(Order(changesOf(t, whole, ""), nil)); got != first {
+		t.Errorf("an empty cluster:\n%s\nwant\n%s", got, first)
+	}
+	running := strings.Replace(strings.Replace(first, " Service/a", "", 1), "traffic:", "traffic: Service/a", 1)
+	if got := short(Order(changesOf(t, whole, whole), nil)); got != running {
+		t.Errorf("a tier that runs:\n%s\nwant\n%s", got, running)
+	}
+	for _, s := range Order(changesOf(t, whole, ""), nil) {
+		if wait := s.Name == "what pods need" || s.Name == "workloads"; s.Wait != wait {
+			t.Errorf("%s: wait is %v", s.Name, s.Wait)
+		}
+	}
+}
+
+func TestPolicies(t *testing.T) {
+	policy := func(spec string) string {
+		return "{kind: NetworkPolicy, apiVersion: networking.k8s.io/v1, metadata: {namespace: ns, name: p}, spec: " + spec + "}"
+	}
+	const web, api = `{podSelector: {matchLabels: {app: web}}}`, `{podSelector: {matchLabels: {app: api}}}`
+	spec := func(from string) string {
+		return "{podSelector: {matchLabels: {app: db}}, policyTypes: [Ingress], ingress: [" + from + "]}"
+	}
+	rule := func(peers ...string) string { return "{from: [" + strings.Join(peers, ", ") + "]}" }
+	running := map[string][]map[string]string{"ns": {{"app": "db"}}}
+	const first, last, both = "what pods need: NetworkPolicy/p\n", "what closes: NetworkPolicy/p\n", "what pods need: NetworkPolicy/p\nwhat closes: NetworkPolicy/p\n"
+	other := strings.Replace(policy(spec(rule(web))), "name: p", "name: other", 1)
+	for _, tc := range []struct {
+		name, now, live string
+		pods            map[string][]map[string]string
+		want            string
+	}{
+		{"new, no pod runs", policy(spec(rule(web))), "", nil, first},
+		{"new, other pods run", policy(spec(rule(web))), "", map[string][]map[string]string{"ns": {{"app": "x"}}}, first},
+		{"new, its pods run", policy(spec(rule(web))), "", running, last},
+		{"the same", policy(spec(rule(web))), policy(spec(rule(web))), running, first},
+		{"one more peer", policy(spec(rule(web, api))), policy(spec(rule(web))), running, first},
+		{"one more rule", policy(spec(rule(web) + ", " + rule(api))), policy(spec(rule(web))), running, first},
+		{"everybody", policy(spec("{}")), policy(spec(rule(web))), running, first},
+		{"one peer less", policy(spec(rule(web))), policy(spec(rule(web, api))), running, both},
+		{"another peer", policy(spec(rule(api))), policy(spec(rule(web))), running, both},
+		{"no longer everybody", policy(spec(rule(web))), policy(spec("{}")), running, both},
+		{"nobody", policy(spec("")), policy(spec(rule(web))), running, both},
+		{"other pods", policy(strings.Replace(spec(rule(web)), "app: db", "app: y", 1)), policy(spec(rule(web))), running, last},
+		{"egress too", policy(strings.Replace(spec(rule(web)), "[Ingress]", "[Ingress, Egress]", 1)), policy(spec(rule(web))), running, both},
+		{"egress no longer", policy(spec(rule(web))), policy(strings.Replace(spec(rule(web)), "[Ingress]", "[Ingress, Egress]", 1)), running, first},
+		{"new, and another isolates the pods", other + "\n---\n" + policy(spec(rule(web))), other, running, "what pods need: NetworkPolicy/other NetworkPolicy/p\n"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if got := short(Order(changesOf(t, tc.now, tc.live), tc.pods)); got != tc.want {
+				t.Errorf("got\n%swant\n%s", got, tc.want)
+			}
+		})
+	}
+
+	// What is applied first has the old rules beside the new, and no status or
+	// time of its own.
+	stages := Order(changesOf(t, policy(spec(rule(api))), policy(spec(rule(web)))), running)
+	text := fmt.Sprint(stages[0].Steps[0].object.Object)
+	if !strings.Contains(text, "app:web") || !strings.Contains(text, "app:api") || strings.Contains(text, "creationTimestamp") || strings.Contains(text, "status") {
+		t.Errorf("both at once: %s", text)
+	}
+	if text := fmt.Sprint(stages[1].Steps[0].object.Object); strings.Contains(text, "app:web") {
+		t.Errorf("at the end: %s", text)
+	}
+}

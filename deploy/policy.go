@@ -1,0 +1,142 @@
+package deploy
+
+import (
+	"slices"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// livePolicies are the NetworkPolicies of the changes that are live now, by
+// namespace.
+func livePolicies(changes []Change) map[string][]*networkingv1.NetworkPolicy {
+	found := make(map[string][]*networkingv1.NetworkPolicy)
+	for _, c := range changes {
+		if isPolicy(c.ID) && c.live != nil {
+			if p, err := policyOf(c.live); err == nil {
+				found[c.ID.Namespace] = append(found[c.ID.Namespace], p)
+			}
+		}
+	}
+	return found
+}
+
+func policyOf(u *unstructured.Unstructured) (*networkingv1.NetworkPolicy, error) {
+	var p networkingv1.NetworkPolicy
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, &p); err != nil {
+		return nil, err
+	}
+	// As the API server fills it in; see NetworkPolicySpec.PolicyTypes.
+	if len(p.Spec.PolicyTypes) == 0 {
+		p.Spec.PolicyTypes = []networkingv1.PolicyType{networkingv1.PolicyTypeIngress}
+		if len(p.Spec.Egress) > 0 {
+			p.Spec.PolicyTypes = append(p.Spec.PolicyTypes, networkingv1.PolicyTypeEgress)
+		}
+	}
+	return &p, nil
+}
+
+// openFirst splits a NetworkPolicy into what is applied before the workloads
+// and what after them; either may be nil. One that only opens comes first, one
+// that only closes last. One that does both is applied twice: first with the
+// old rules beside the new, so that new pods have their connections while old
+// ones keep theirs.
+func openFirst(c Change, live map[string][]*networkingv1.NetworkPolicy, pods []map[string]string) (before, after *Step) {
+	step := Step{ID: c.ID, object: c.object}
+	now, err := policyOf(c.object)
+	if err != nil { // the server says what is wrong with it
+		return nil, &step
+	}
+	if c.live == nil {
+		if isolatesNobody(now, live[c.ID.Namespace], pods) {
+			step.Why = "cuts no connection of a pod that runs"
+			return &step, nil
+		}
+		step.Why = "isolates pods that run"
+		return nil, &step
+	}
+	old, err := policyOf(c.live)
+	if err != nil || !equality.Semantic.DeepEqual(old.Spec.PodSelector, now.Spec.PodSelector) {
+		step.Why = "selects other pods"
+		return nil, &step
+	}
+	both := now.DeepCopy()
+	both.Spec.PolicyTypes = slices.DeleteFunc(both.Spec.PolicyTypes, func(t networkingv1.PolicyType) bool {
+		return !slices.Contains(old.Spec.PolicyTypes, t)
+	})
+	closes := len(both.Spec.PolicyTypes) < len(now.Spec.PolicyTypes)
+	for _, rule := range old.Spec.Ingress {
+		if !slices.ContainsFunc(now.Spec.Ingress, func(r networkingv1.NetworkPolicyIngressRule) bool {
+			return covers(r.From, rule.From) && covers(r.Ports, rule.Ports)
+		}) {
+			both.Spec.Ingress = append(both.Spec.Ingress, rule)
+			closes = closes || slices.Contains(now.Spec.PolicyTypes, networkingv1.PolicyTypeIngress)
+		}
+	}
+	for _, rule := range old.Spec.Egress {
+		if !slices.ContainsFunc(now.Spec.Egress, func(r networkingv1.NetworkPolicyEgressRule) bool {
+			return covers(r.To, rule.To) && covers(r.Ports, rule.Ports)
+		}) {
+			both.Spec.Egress = append(both.Spec.Egress, rule)
+			closes = closes || slices.Contains(now.Spec.PolicyTypes, networkingv1.PolicyTypeEgress)
+		}
+	}
+	if !closes {
+		step.Why = "opens and closes nothing"
+		return &step, nil
+	}
+	step.Why = "closes"
+	if len(both.Spec.PolicyTypes) == 0 {
+		return nil, &step
+	}
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&networkingv1.NetworkPolicy{TypeMeta: both.TypeMeta, ObjectMeta: both.ObjectMeta, Spec: both.Spec})
+	if err != nil {
+		return nil, &step
+	}
+	union := &unstructured.Unstructured{Object: content}
+	unstructured.RemoveNestedField(union.Object, "metadata", "creationTimestamp")
+	return &Step{ID: c.ID, object: union, Why: "the old rules beside the new"}, &step
+}
+
+// covers reports whether the new list of peers or ports allows all that the
+// old one does. An empty list allows everything.
+func covers[T any](now, old []T) bool {
+	switch {
+	case len(now) == 0:
+		return true
+	case len(old) == 0:
+		return false
+	}
+	return !slices.ContainsFunc(old, func(o T) bool {
+		return !slices.ContainsFunc(now, func(n T) bool { return equality.Semantic.DeepEqual(n, o) })
+	})
+}
+
+// isolatesNobody reports whether a new policy takes no connection away from
+// any pod that runs: it selects none, or only those that a policy of the same
+// direction isolates already, since policies add up.
+func isolatesNobody(p *networkingv1.NetworkPolicy, live []*networkingv1.NetworkPolicy, pods []map[string]string) bool {
+	for _, pod := range pods {
+		if !selects(p.Spec.PodSelector, pod) {
+			continue
+		}
+		for _, t := range p.Spec.PolicyTypes {
+			if !slices.ContainsFunc(live, func(other *networkingv1.NetworkPolicy) bool {
+				return slices.Contains(other.Spec.PolicyTypes, t) && selects(other.Spec.PodSelector, pod)
+			}) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func selects(s metav1.LabelSelector, pod map[string]string) bool {
+	selector, err := metav1.LabelSelectorAsSelector(&s)
+	// One that cannot be read may select anything.
+	return err != nil || selector.Matches(labels.Set(pod))
+}

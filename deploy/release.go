@@ -1,0 +1,679 @@
+package deploy
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/rest"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/diff"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/manifest"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
+)
+
+// Release is what is to be in the cluster.
+type Release struct {
+	// Tree is the name of the Tree that it was rendered from. A layer that
+	// was released from another one is refused: that is another environment.
+	Tree string
+	// Revision is what is released, for people: a commit.
+	Revision string
+	// Run is the number of the pipeline run. A lower one than that of the
+	// last release is refused, since it is older. Zero has no order.
+	Run int
+	// Manifests are the layer's files, as one YAML stream.
+	Manifests []byte
+	// Repositories of the first-party images. One that follows the tag latest
+	// is refused.
+	Repositories []string
+	// Elsewhere are the objects of other layers, which are never deleted.
+	Elsewhere []object.ID
+}
+
+// Deployer brings releases of one layer into a cluster.
+type Deployer struct {
+	// Config is how to reach the cluster, and as whom.
+	Config *rest.Config
+	// Layer that is released.
+	Layer string
+	// Namespace of the lock, the inventory and the earlier releases; see
+	// [render.Layer.Namespace].
+	Namespace string
+	// By says who deploys; others who wait for the lock are shown it.
+	By string
+	// Timeout for a release, once it holds the lock.
+	Timeout time.Duration
+	// LockWait is how long to wait for another deploy.
+	LockWait time.Duration
+	// LockDuration is how long the lock of a deploy that was killed stays. If
+	// zero, a minute.
+	LockDuration time.Duration
+	// DryRun shows what a release would change, and changes nothing.
+	DryRun bool
+	// PruneMost allows to delete more than half of what releases applied.
+	PruneMost bool
+	// RollbackOnFailure goes back to the release before where this one fails.
+	RollbackOnFailure bool
+	// NoLogs leaves the logs of containers out of what is said of a failure.
+	NoLogs bool
+	// Out gets the changes and the progress.
+	Out io.Writer
+	// Terminal draws the progress in place.
+	Terminal bool
+
+	mu sync.Mutex
+}
+
+// RefusedError says why a release was refused. Nothing was changed.
+type RefusedError struct{ Findings object.Findings }
+
+func (e *RefusedError) Error() string { return e.Findings.Error() }
+
+// Unwrap returns the findings.
+func (e *RefusedError) Unwrap() error { return e.Findings }
+
+// FailedError says why a release failed after it had begun.
+type FailedError struct {
+	// Release that failed, as it is recorded.
+	Release Record
+	// Err says why.
+	Err error
+	// RolledBack is the release to which it went back by itself. Nil where it
+	// did not.
+	RolledBack *Record
+}
+
+func (e *FailedError) Error() string { return e.Err.Error() }
+
+// Unwrap returns why.
+func (e *FailedError) Unwrap() error { return e.Err }
+
+func refused(format string, args ...any) error {
+	return &RefusedError{Findings: object.Findings{{Problem: fmt.Sprintf(format, args...)}}}
+}
+
+// printf writes to Out. What cannot be written there does not stop a release.
+func (d *Deployer) printf(format string, args ...any) {
+	if d.Out == nil {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	fmt.Fprintf(d.Out, format, args...)
+}
+
+func (d *Deployer) connect() (*cluster, error) {
+	if d.Namespace == "" {
+		return nil, refused("layer %s: there is no namespace for its releases: give it one in render.Layer.Namespace", d.Layer)
+	}
+	d.LockDuration = cmp.Or(d.LockDuration, time.Minute)
+	c, err := connect(d.Config, d.Layer)
+	if err != nil {
+		return nil, fmt.Errorf("the cluster cannot be reached: %w", err)
+	}
+	return c, nil
+}
+
+// Deploy brings a release into the cluster, and returns its record. The error
+// is a [*RefusedError] where nothing was changed, a [*HeldError] where another
+// deploy goes on, and a [*FailedError] where the release is there in part.
+func (d *Deployer) Deploy(ctx context.Context, r Release) (Record, error) {
+	c, err := d.connect()
+	if err != nil {
+		return Record{}, err
+	}
+	if d.DryRun {
+		return d.release(ctx, c, r, nil)
+	}
+	var record Record
+	err = d.locked(ctx, c, func(ctx context.Context) error {
+		record, err = d.release(ctx, c, r, nil)
+		var failed *FailedError
+		if !errors.As(err, &failed) || !d.RollbackOnFailure || ctx.Err() != nil {
+			return err
+		}
+		// The reason first: it is what somebody will look for.
+		d.printf("release %d failed: %s\n", failed.Release.Number, strings.ReplaceAll(failed.Error(), "\n", "\n  "))
+		back, backErr := d.goBack(ctx, c)
+		if backErr != nil {
+			failed.Err = fmt.Errorf("%w\nthe way back failed too: %w", failed.Err, backErr)
+			return failed
+		}
+		failed.RolledBack = &back
+		return failed
+	})
+	return record, err
+}
+
+// Rollback brings the release before into the cluster again: its manifests,
+// and so its images.
+func (d *Deployer) Rollback(ctx context.Context) (Record, error) {
+	c, err := d.connect()
+	if err != nil {
+		return Record{}, err
+	}
+	if d.DryRun {
+		return d.goBack(ctx, c)
+	}
+	var record Record
+	err = d.locked(ctx, c, func(ctx context.Context) error {
+		record, err = d.goBack(ctx, c)
+		return err
+	})
+	return record, err
+}
+
+func (d *Deployer) goBack(ctx context.Context, c *cluster) (Record, error) {
+	all, err := d.records(ctx, c)
+	if err != nil {
+		return Record{}, err
+	}
+	target := before(all)
+	if target == nil {
+		return Record{}, refused("there is no release to go back to: none before this one ended well")
+	}
+	text, err := decompress(target.manifests)
+	if err != nil {
+		return Record{}, fmt.Errorf("the manifests of release %d cannot be read: %w", target.Number, err)
+	}
+	d.printf("going back to release %d, %s\n", target.Number, cmp.Or(target.Revision, "without a revision"))
+	return d.release(ctx, c, Release{Tree: target.Tree, Revision: target.Revision, Manifests: text}, target)
+}
+
+// Releases are those that are kept, oldest first.
+func (d *Deployer) Releases(ctx context.Context) ([]Record, error) {
+	c, err := d.connect()
+	if err != nil {
+		return nil, err
+	}
+	return d.records(ctx, c)
+}
+
+// Images are the pins that run now, by name: those of the last release that
+// ended well, else what the Deployments say.
+func (d *Deployer) Images(ctx context.Context, repositories []string) (map[string]string, error) {
+	c, err := d.connect()
+	if err != nil {
+		return nil, err
+	}
+	all, err := d.records(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if good := lastGood(all); good != nil {
+		return good.Images, nil
+	}
+	list, err := c.typed.AppsV1().Deployments(d.Namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("the images that run cannot be read: %w", err)
+	}
+	pins := map[string]string{}
+	for _, deployment := range list.Items {
+		containers := slices.Concat(deployment.Spec.Template.Spec.InitContainers, deployment.Spec.Template.Spec.Containers)
+		for _, container := range containers {
+			if name, pin := pinOf(container.Image, repositories); name != "" && pin != "" && pin != "latest" {
+				pins[name] = pin
+			}
+		}
+	}
+	return pins, nil
+}
+
+// pinOf takes a reference to a first-party image apart. The name is empty for
+// others.
+func pinOf(ref string, repositories []string) (name, pin string) {
+	for _, repository := range repositories {
+		rest, ok := strings.CutPrefix(ref, repository)
+		if !ok || rest != "" && rest[0] != ':' && rest[0] != '@' {
+			continue
+		}
+		return repository[strings.LastIndexByte(repository, '/')+1:], strings.TrimLeft(rest, ":@")
+	}
+	return "", ""
+}
+
+// parse reads the objects of a release, and refuses what no release may hold.
+func (d *Deployer) parse(r Release) ([]*unstructured.Unstructured, map[string]string, error) {
+	documents, err := manifest.Read(bytes.NewReader(r.Manifests))
+	if err != nil {
+		return nil, nil, &RefusedError{Findings: object.FindingsOf(err)}
+	}
+	if len(documents) == 0 {
+		return nil, nil, refused("layer %s renders no object: an empty release would delete all that earlier ones applied", d.Layer)
+	}
+	var wrong object.Findings
+	var objects []*unstructured.Unstructured
+	pins := map[string]string{}
+	seen := map[object.ID]bool{}
+	for _, document := range documents {
+		o := document.Object
+		id := object.IDOf(o)
+		if seen[id] {
+			wrong = append(wrong, object.Finding{Object: id, Problem: "stands in the release twice"})
+		}
+		seen[id] = true
+		objects = append(objects, o)
+		for path, image := range images(o) {
+			name, pin := pinOf(image, r.Repositories)
+			switch {
+			case name == "":
+			case pin == "" || pin == "latest":
+				wrong = append(wrong, object.Finding{Object: id, Field: path, Problem: fmt.Sprintf("the image %s is not pinned", name), Remedy: "give -tag, -image or -keep-images"})
+			default:
+				pins[name] = pin
+			}
+		}
+	}
+	if len(wrong) > 0 {
+		return nil, nil, &RefusedError{Findings: wrong}
+	}
+	return objects, pins, nil
+}
+
+// images are all fields named image of the containers of an object, sorted by
+// path, however deep its pod template lies.
+func images(o *unstructured.Unstructured) func(func(path, image string) bool) {
+	found := map[string]string{}
+	var walk func(path string, v any)
+	walk = func(path string, v any) {
+		switch t := v.(type) {
+		case map[string]any:
+			for k, e := range t {
+				if list, ok := e.([]any); ok && (k == "containers" || k == "initContainers") {
+					for i, c := range list {
+						m, _ := c.(map[string]any)
+						if image, ok := m["image"].(string); ok {
+							found[fmt.Sprintf("%s[%v].image", below(path, k), cmp.Or[any](m["name"], i))] = image
+						}
+					}
+					continue
+				}
+				walk(below(path, k), e)
+			}
+		case []any:
+			for i, e := range t {
+				walk(fmt.Sprintf("%s[%d]", path, i), e)
+			}
+		}
+	}
+	walk("", o.Object)
+	return func(yield func(string, string) bool) {
+		for _, path := range slices.Sorted(maps.Keys(found)) {
+			if !yield(path, found[path]) {
+				return
+			}
+		}
+	}
+}
+
+// release does it all, from the first look to the record of how it ended.
+// target is the release that is brought back, nil for one of its own.
+func (d *Deployer) release(ctx context.Context, c *cluster, r Release, target *Record) (Record, error) {
+	objects, pins, err := d.parse(r)
+	if err != nil {
+		return Record{}, err
+	}
+	if target != nil {
+		pins = target.Images
+	}
+	records, err := d.records(ctx, c)
+	if err != nil {
+		return Record{}, err
+	}
+	inv, err := d.loadInventory(ctx, c)
+	if err != nil {
+		return Record{}, err
+	}
+	if err := fits(r, inv, records); err != nil {
+		return Record{}, err
+	}
+
+	changes, err := c.look(ctx, objects)
+	rendered, elsewhere := map[object.ID]bool{}, map[object.ID]bool{}
+	for _, o := range objects {
+		rendered[object.IDOf(o)] = true
+	}
+	for _, id := range r.Elsewhere {
+		elsewhere[id] = true
+	}
+	left, leftErr := c.leftovers(ctx, inv, rendered, elsewhere)
+	d.show(changes, left)
+	if err := errors.Join(err, leftErr); err != nil {
+		if ctx.Err() != nil {
+			return Record{}, ctx.Err()
+		}
+		return Record{}, &RefusedError{Findings: object.FindingsOf(err)}
+	}
+	if err := tooMany(left, inv); err != nil && !d.PruneMost && target == nil {
+		return Record{}, refused("%v", err)
+	}
+	if d.DryRun {
+		return Record{}, nil
+	}
+
+	packed, err := compress(r.Manifests)
+	if err != nil {
+		return Record{}, refused("%v", err)
+	}
+	record := Record{
+		Number: 1, Tree: r.Tree, Revision: cmp.Or(r.Revision, revision(pins)), Images: pins, Run: r.Run,
+		By: d.By, Started: time.Now(), Status: Running, manifests: packed,
+	}
+	if target != nil {
+		record.RollbackOf = target.effective()
+	}
+	if n := len(records); n > 0 {
+		last := records[n-1]
+		record.Number = last.Number + 1
+		record.Run = max(record.Run, last.Run)
+		if last.Status == Succeeded && bytes.Equal(last.manifests, packed) && nothing(changes, left) {
+			record = last // it is there already: only see that it is well
+		}
+	}
+	timed, cancel := context.WithTimeout(ctx, d.Timeout)
+	defer cancel()
+	if record.Status == Succeeded {
+		d.printf("nothing to change: this is release %d\n", record.Number)
+		if err := d.wait(timed, c, workloads(changes)); err != nil {
+			return record, &FailedError{Release: record, Err: err}
+		}
+		d.printf("release %d is ready\n", record.Number)
+		return record, nil
+	}
+	for _, last := range records {
+		if last.Status == Running {
+			d.printf("release %d (%s) was never completed: this one takes its place\n", last.Number, last.By)
+			last.Status, last.Reason, last.Ended = Interrupted, "its deploy was killed", record.Started
+			if err := d.save(ctx, c, last); err != nil {
+				return Record{}, err
+			}
+		}
+	}
+
+	err = d.carryOut(timed, c, &record, inv, changes, left)
+	return d.close(ctx, c, record, records, err)
+}
+
+// fits refuses a release that is not the next one of this layer.
+func fits(r Release, inv inventory, records []Record) error {
+	if inv.tree != "" && inv.tree != r.Tree {
+		return refused("the releases of this layer are of %q, and this one is of %q: one does not replace the other", inv.tree, r.Tree)
+	}
+	for _, last := range records {
+		if r.Run > 0 && last.Run > r.Run {
+			return refused("pipeline run %d is older than run %d, which made release %d: release the newer commit, or go back with -rollback", r.Run, last.Run, last.Number)
+		}
+	}
+	return nil
+}
+
+// revision says what the images are of, where nobody said it.
+func revision(pins map[string]string) string {
+	all := slices.Compact(slices.Sorted(maps.Values(pins)))
+	if len(all) == 1 {
+		tag, _, _ := strings.Cut(all[0], "@")
+		return tag
+	}
+	var each []string
+	for _, name := range slices.Sorted(maps.Keys(pins)) {
+		each = append(each, name+"="+pins[name])
+	}
+	return strings.Join(each, " ")
+}
+
+// look asks the server about each object. The error has everything that it
+// refuses; the changes have all that it does not.
+func (c *cluster) look(ctx context.Context, objects []*unstructured.Unstructured) ([]Change, error) {
+	coming := map[object.ID]bool{}
+	for _, o := range objects {
+		coming[object.IDOf(o)] = true
+		if o.GetKind() == "CustomResourceDefinition" {
+			group, _, _ := unstructured.NestedString(o.Object, "spec", "group")
+			kind, _, _ := unstructured.NestedString(o.Object, "spec", "names", "kind")
+			coming[object.ID{Group: group, Kind: kind}] = true
+		}
+	}
+	var changes []Change
+	var wrong object.Findings
+	for _, o := range objects {
+		id := object.IDOf(o)
+		change := Change{ID: id, object: o}
+		live, would, err := c.compare(ctx, o)
+		change.live = live
+		switch {
+		case ctx.Err() != nil:
+			return changes, ctx.Err()
+		case meta.IsNoMatchError(err) && coming[object.ID{Group: id.Group, Kind: id.Kind}]:
+			change.Action, change.Unchecked = Create, "its kind comes with this release"
+		case apierrors.IsNotFound(err) && coming[object.ID{Kind: "Namespace", Name: id.Namespace}]:
+			change.Action, change.Unchecked = Create, "its namespace comes with this release"
+		case err != nil:
+			wrong = append(wrong, refusals(id, err)...)
+			continue
+		case live == nil:
+			change.Action = Create
+		default:
+			change.Fields = fields(live, would)
+			taken, err := takenOver(live, o)
+			if err != nil {
+				wrong = append(wrong, object.Finding{Object: id, Problem: err.Error()})
+				continue
+			}
+			for _, f := range taken {
+				if !slices.ContainsFunc(change.Fields, func(g diff.Field) bool { return strings.HasPrefix(f.Path, g.Path) }) {
+					change.Fields = append(change.Fields, f)
+				}
+			}
+			change.Action = Unchanged
+			if len(change.Fields) > 0 || !equality.Semantic.DeepEqual(live.GetLabels(), would.GetLabels()) {
+				change.Action = Update
+			}
+		}
+		changes = append(changes, change)
+	}
+	return changes, wrong.Err()
+}
+
+// show prints what a release changes.
+func (d *Deployer) show(changes []Change, left []leftover) {
+	counts := map[Action]int{}
+	for _, c := range changes {
+		counts[c.Action]++
+		if c.Action == Unchanged {
+			continue
+		}
+		note := ""
+		if c.Unchecked != "" {
+			note = " (not checked: " + c.Unchecked + ")"
+		}
+		d.printf("%-6s  %s%s\n", c.Action, c.ID, note)
+		// Without the line of the file and that of the object.
+		text := diff.Text([]diff.File{{Op: diff.Changed, Objects: []diff.Object{{Op: diff.Changed, Fields: c.Fields}}}})
+		for i, line := range strings.Split(strings.TrimSuffix(text, "\n"), "\n") {
+			if i >= 2 {
+				d.printf("    %s\n", line)
+			}
+		}
+	}
+	for _, l := range left {
+		switch {
+		case l.stays != "":
+			d.printf("%-6s  %s: %s\n", "stays", l.id, l.stays)
+		case !l.forget:
+			counts[Delete]++
+			d.printf("%-6s  %s\n", Delete, l.id)
+		}
+	}
+	d.printf("%d to create, %d to change, %d to delete, %d unchanged\n", counts[Create], counts[Update], counts[Delete], counts[Unchanged])
+}
+
+func nothing(changes []Change, left []leftover) bool {
+	return !slices.ContainsFunc(changes, func(c Change) bool { return c.Action != Unchanged }) &&
+		!slices.ContainsFunc(left, func(l leftover) bool { return l.stays == "" && !l.forget })
+}
+
+func workloads(changes []Change) []object.ID {
+	var ids []object.ID
+	for _, c := range changes {
+		if isWorkload(c.ID) {
+			ids = append(ids, c.ID)
+		}
+	}
+	return ids
+}
+
+// carryOut changes the cluster. Before it begins, the inventory has what
+// was and what will be, so that nothing is lost when it is interrupted.
+func (d *Deployer) carryOut(ctx context.Context, c *cluster, record *Record, inv inventory, changes []Change, left []leftover) error {
+	inv.tree = record.Tree
+	for _, l := range left {
+		if l.forget {
+			delete(inv.objects, l.key)
+		}
+	}
+	for _, change := range changes {
+		key := keyOf(change.ID)
+		if change.live != nil {
+			inv.objects[key] = change.live.GetUID()
+		} else {
+			inv.objects[key] = ""
+		}
+	}
+	if err := d.save(ctx, c, *record); err != nil {
+		return err
+	}
+	if err := d.saveInventory(ctx, c, inv); err != nil {
+		return err
+	}
+	pods, err := c.pods(ctx, changes)
+	if err != nil {
+		return err
+	}
+	for _, stage := range Order(changes, pods) {
+		d.printf("applying %s: %s\n", stage.Name, count(len(stage.Steps), "object"))
+		var wait []object.ID
+		for _, step := range stage.Steps {
+			if err := c.apply(ctx, step.object); err != nil {
+				if ctx.Err() != nil {
+					return context.Cause(ctx)
+				}
+				return refusals(step.ID, err)
+			}
+			if isWorkload(step.ID) || step.ID.Kind == "CustomResourceDefinition" {
+				wait = append(wait, step.ID)
+			}
+		}
+		if !stage.Wait || len(wait) == 0 {
+			continue
+		}
+		d.printf("waiting for %s\n", count(len(wait), "object"))
+		if err := d.wait(ctx, c, wait); err != nil {
+			return err
+		}
+	}
+	for i := range left {
+		l := &left[i]
+		if l.stays != "" || l.forget {
+			continue
+		}
+		gone, err := c.remove(ctx, l)
+		if err != nil {
+			return err
+		}
+		if gone {
+			delete(inv.objects, l.key)
+			d.printf("deleted %s\n", l.id)
+		} else {
+			d.printf("stays   %s: %s\n", l.id, l.stays)
+		}
+	}
+	for _, change := range changes {
+		live, err := c.get(ctx, change.object)
+		if err != nil {
+			return err
+		}
+		if live != nil {
+			inv.objects[keyOf(change.ID)] = live.GetUID()
+		}
+	}
+	if err := d.saveInventory(ctx, c, inv); err != nil {
+		return err
+	}
+	for _, note := range d.certificates(ctx, c, changes) {
+		d.printf("note: %s\n", note)
+	}
+	return nil
+}
+
+// pods are the labels of the pods that run, where a NetworkPolicy is new.
+func (c *cluster) pods(ctx context.Context, changes []Change) (map[string][]map[string]string, error) {
+	found := map[string][]map[string]string{}
+	for _, change := range changes {
+		namespace := change.ID.Namespace
+		if _, ok := found[namespace]; ok || !isPolicy(change.ID) || change.live != nil {
+			continue
+		}
+		list, err := c.typed.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return nil, err
+		}
+		found[namespace] = nil
+		for _, pod := range list.Items {
+			if pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed {
+				found[namespace] = append(found[namespace], pod.Labels)
+			}
+		}
+	}
+	return found, nil
+}
+
+// close records how a release ended. It has some time of its own for that,
+// since the release's may be up.
+func (d *Deployer) close(ctx context.Context, c *cluster, record Record, records []Record, failure error) (Record, error) {
+	interrupted := ctx.Err() != nil
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
+	defer cancel()
+	record.Ended = time.Now()
+	var unready *NotReadyError
+	switch {
+	case failure == nil:
+		record.Status = Succeeded
+	case interrupted:
+		record.Status, record.Reason = Interrupted, oneLine(failure.Error())
+	case errors.As(failure, &unready):
+		record.Status, record.Reason = Failed, unready.summary()
+	default:
+		record.Status, record.Reason = Failed, oneLine(failure.Error())
+	}
+	saved := d.save(ctx, c, record)
+	if failure != nil {
+		return record, &FailedError{Release: record, Err: errors.Join(failure, saved)}
+	}
+	if err := errors.Join(saved, d.forget(ctx, c, append(records, record))); err != nil {
+		return record, &FailedError{Release: record, Err: err}
+	}
+	d.printf("release %d is ready\n", record.Number)
+	return record, nil
+}
+
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}

@@ -1,0 +1,161 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fluxcd/cli-utils/pkg/kstatus/polling"
+	"github.com/fluxcd/cli-utils/pkg/kstatus/polling/event"
+	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
+	kstatus "github.com/fluxcd/cli-utils/pkg/object"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
+)
+
+// NotReadyError says which objects did not get ready, and why.
+type NotReadyError struct {
+	// Objects that are not ready.
+	Objects []NotReady
+	// Deadline reports that the time was up. If false, the cluster gave up.
+	Deadline bool
+}
+
+// NotReady is one object that did not get ready.
+type NotReady struct {
+	// ID of the object.
+	ID object.ID
+	// State is how far it got.
+	State string
+	// Reasons are lines that say why.
+	Reasons []string
+}
+
+func (e *NotReadyError) Error() string { return errors.Join(e.Unwrap()...).Error() }
+
+// Unwrap returns an error for each line.
+func (e *NotReadyError) Unwrap() []error {
+	var lines []error
+	for _, o := range e.Objects {
+		lines = append(lines, fmt.Errorf("%s is not ready: %s", o.ID, o.State))
+		for _, r := range o.Reasons {
+			lines = append(lines, errors.New("  "+r))
+		}
+	}
+	return lines
+}
+
+// summary is one line, for a record.
+func (e *NotReadyError) summary() string {
+	var names []string
+	for _, o := range e.Objects {
+		text := o.ID.String()
+		if len(o.Reasons) > 0 {
+			text += ": " + o.Reasons[0]
+		}
+		names = append(names, text)
+	}
+	return "not ready: " + strings.Join(names, "; ")
+}
+
+const (
+	pollInterval = 2 * time.Second
+	// hintInterval is how often a workload that is not ready is looked into.
+	hintInterval = 10 * time.Second
+)
+
+// wait until all are ready, or none of the others will be any more, or ctx
+// ends. kstatus judges readiness.
+func (d *Deployer) wait(ctx context.Context, c *cluster, ids []object.ID) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	var set kstatus.ObjMetadataSet
+	for _, id := range ids {
+		set = append(set, keyOf(id))
+	}
+	polled, stop := context.WithCancel(ctx)
+	defer stop()
+	now := make(map[object.ID]*event.ResourceStatus, len(ids))
+	shown := newProgress(d, ids)
+	var failure error
+	hinted := time.Now()
+	for e := range c.poller.Poll(polled, set, polling.PollOptions{PollInterval: pollInterval}) {
+		if e.Type == event.ErrorEvent {
+			if failure == nil && polled.Err() == nil {
+				failure = e.Error
+			}
+			continue
+		}
+		if e.Type != event.ResourceUpdateEvent || polled.Err() != nil {
+			continue
+		}
+		id := idOf(e.Resource.Identifier)
+		now[id] = e.Resource
+		shown.set(id, stateOf(e.Resource))
+		if done(ids, now) {
+			stop()
+		}
+		if time.Since(hinted) > hintInterval {
+			hinted = time.Now()
+			for _, id := range ids {
+				if isWorkload(id) && now[id] != nil && now[id].Status != status.CurrentStatus {
+					shown.hint(id, c.explain(ctx, id, false)[0])
+				}
+			}
+		}
+	}
+	shown.end()
+	if failure != nil {
+		return fmt.Errorf("the rollout cannot be watched: %w", failure)
+	}
+	var missed []NotReady
+	for _, id := range ids {
+		if now[id] != nil && now[id].Status == status.CurrentStatus {
+			continue
+		}
+		state := "nothing is known of it"
+		if now[id] != nil {
+			state = stateOf(now[id])
+		}
+		missed = append(missed, NotReady{ID: id, State: state})
+	}
+	if len(missed) == 0 {
+		return nil
+	}
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return context.Cause(ctx)
+	}
+	// The time for the release may be up; there is still some for the reasons.
+	looking, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
+	defer cancel()
+	for i := range missed {
+		if isWorkload(missed[i].ID) {
+			missed[i].Reasons = c.explain(looking, missed[i].ID, !d.NoLogs)
+		}
+	}
+	return &NotReadyError{Objects: missed, Deadline: ctx.Err() != nil}
+}
+
+// done reports whether no object will change any more.
+func done(ids []object.ID, now map[object.ID]*event.ResourceStatus) bool {
+	return !slices.ContainsFunc(ids, func(id object.ID) bool {
+		return now[id] == nil || now[id].Status != status.CurrentStatus && now[id].Status != status.FailedStatus
+	})
+}
+
+func stateOf(r *event.ResourceStatus) string {
+	if r.Error != nil {
+		return redact(oneLine(r.Error.Error()))
+	}
+	switch r.Status {
+	case status.CurrentStatus:
+		return "ready"
+	case status.NotFoundStatus:
+		return "is not there"
+	}
+	return strings.TrimSpace(oneLine(r.Message))
+}

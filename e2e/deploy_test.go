@@ -1,0 +1,742 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/traefik"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/deploy"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+)
+
+// tier is a small tier in a namespace of its own. What is deployed follows
+// from its fields, which a test changes between releases.
+type tier struct {
+	t         *testing.T
+	c         cluster
+	namespace string
+	// apps by name, with the state that their pods get into; empty is ready.
+	apps map[string]string
+	// edit has the last word on the Deployments.
+	edit func(*appsv1.Deployment)
+	// editService has the last word on the Services.
+	editService func(*corev1.Service)
+	// others are more components of the layer.
+	others []render.Component
+	// host of the app web. Empty for none.
+	host string
+	name string // of the Tree
+	// kubeconfig of the deployer, and what it holds.
+	kubeconfig string
+	config     *rest.Config
+}
+
+const registry = "registry.example.com/shop/"
+
+func (w *tier) app(name string, images render.Images) components.WebApp {
+	app := components.WebApp{Name: name, Namespace: w.namespace, Image: images.Ref(registry + name), Port: 3000}
+	app.Changes = append(app.Changes, func(objects []components.Object) error {
+		for _, o := range objects {
+			if d, ok := o.(*appsv1.Deployment); ok {
+				if state := w.apps[name]; state != "" {
+					if d.Spec.Template.Annotations == nil {
+						d.Spec.Template.Annotations = map[string]string{}
+					}
+					d.Spec.Template.Annotations["e2e/state"] = state
+				}
+				if w.edit != nil {
+					w.edit(d)
+				}
+			}
+			if s, ok := o.(*corev1.Service); ok && w.editService != nil {
+				w.editService(s)
+			}
+		}
+		return nil
+	})
+	return app
+}
+
+func (w *tier) tree(_ string, images render.Images) (render.Tree, error) {
+	layer := render.Layer{Name: "apps", Namespace: w.namespace}
+	deployer := components.Deployer{Name: "ci-deployer", Namespace: w.namespace, Prune: true}
+	redirect := traefik.RedirectMiddleware{Name: "redirect", Namespace: w.namespace}
+	layer.Files = append(layer.Files, render.File{Name: "shared", Components: append([]render.Component{redirect}, w.others...)})
+	for name := range w.apps {
+		app := w.app(name, images)
+		file := render.File{Name: name, Components: []render.Component{app}}
+		if name == "web" && w.host != "" {
+			file.Components = append(file.Components, components.TLSIngress{Host: w.host, Backend: app, Issuer: "issuer", Redirect: redirect.Ref()})
+		}
+		layer.Files = append(layer.Files, file)
+	}
+	for _, f := range layer.Files {
+		for _, c := range f.Components {
+			deployer.Applies = append(deployer.Applies, c)
+		}
+	}
+	// What the test itself adds may need rights that its first release did
+	// not, as it would be with a new kind.
+	return render.Tree{
+		Name: w.name,
+		Layers: []render.Layer{
+			// Of its own: the other tiers of the cluster have a layer ci too.
+			{Name: "ci", Namespace: w.namespace + "-admin", Files: []render.File{
+				{Name: "00-namespace", Components: []render.Component{components.Namespace{Name: w.namespace}}},
+				{Name: "deployer", Components: []render.Component{deployer}},
+			}},
+			layer,
+		},
+	}, nil
+}
+
+// newTier makes the namespace and the deployer as an admin does, and the
+// kubeconfig of the deployer.
+func newTier(t *testing.T, c cluster, apps ...string) *tier {
+	t.Helper()
+	c.t = t
+	w := &tier{t: t, c: c, namespace: strings.ToLower(regexp.MustCompile(`[^A-Za-z0-9]+`).ReplaceAllString(filepath.Base(t.Name()), "-")), apps: map[string]string{}}
+	w.name = "the tier of " + w.namespace
+	for _, a := range apps {
+		w.apps[a] = ""
+	}
+	c.kubectl("create", "namespace", w.namespace+"-admin")
+	w.ci()
+	own := filepath.Join(c.dir, "admin.kubeconfig")
+	var out, errs bytes.Buffer
+	status := deploy.KubeconfigCommand{
+		Name: "kubeconfig", Account: deploy.Account{Namespace: w.namespace, Name: "ci-deployer", Cluster: "e2e"},
+	}.Run([]string{"-kubeconfig", own, "-server", c.url}, &out, &errs)
+	if status != 0 {
+		t.Fatalf("kubeconfig: status %d: %s", status, &errs)
+	}
+	w.kubeconfig = filepath.Join(t.TempDir(), "kubeconfig")
+	write(t, w.kubeconfig, out.Bytes())
+	var err error
+	if w.config, err = clientcmd.RESTConfigFromKubeConfig(out.Bytes()); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// ci deploys the layer ci as an admin.
+func (w *tier) ci() {
+	w.t.Helper()
+	status, out := w.runAs(filepath.Join(w.c.dir, "admin.kubeconfig"), "-layer", "ci", "-tag", "any", "-lock-wait", "2m")
+	if status != 0 {
+		w.t.Fatalf("layer ci: status %d:\n%s", status, out)
+	}
+}
+
+// run is the command with the deployer's rights.
+func (w *tier) run(args ...string) (int, string) { return w.runAs(w.kubeconfig, args...) }
+
+func (w *tier) runAs(kubeconfig string, args ...string) (int, string) {
+	var out syncBuffer
+	status := deploy.Command{
+		Name: "deploy", Layer: "apps", Tree: w.tree,
+		Repositories: []string{registry + "web", registry + "api", registry + "extra", registry + "more"},
+	}.Run(append([]string{"-kubeconfig", kubeconfig}, args...), &out, &out)
+	return status, out.String()
+}
+
+// must run the command and end with the status.
+func (w *tier) must(status int, args ...string) string {
+	w.t.Helper()
+	got, out := w.run(args...)
+	if got != status {
+		w.t.Fatalf("deploy %s: status %d, want %d:\n%s", strings.Join(args, " "), got, status, out)
+	}
+	return out
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// release is what the command would deploy, for the library.
+func (w *tier) release(tag string) deploy.Release {
+	w.t.Helper()
+	tree, err := w.tree("", render.Images{Tag: tag})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	files, _, err := tree.Files()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	r := deploy.Release{Tree: tree.Name, Revision: tag}
+	for _, f := range files {
+		if strings.HasPrefix(f.Path, "apps/") {
+			r.Manifests = append(append(r.Manifests, "---\n"...), f.Data...)
+		}
+	}
+	return r
+}
+
+func (w *tier) deployer(config *rest.Config, out *syncBuffer) *deploy.Deployer {
+	return &deploy.Deployer{
+		Config: config, Layer: "apps", Namespace: w.namespace, By: fmt.Sprintf("test %d", time.Now().UnixNano()),
+		Timeout: 90 * time.Second, LockWait: time.Minute, LockDuration: 3 * time.Second, Out: out,
+	}
+}
+
+// image is the image of an app as the cluster has it.
+func (w *tier) image(app string) string {
+	w.t.Helper()
+	return w.c.kubectl("get", "deployment", app, "-n", w.namespace, "-o", "jsonpath={.spec.template.spec.containers[0].image}")
+}
+
+func (w *tier) exists(kind, name string) bool {
+	_, err := w.c.try(nil, "get", kind, name, "-n", w.namespace)
+	return err == nil
+}
+
+// says fails the test for each text that the output lacks.
+func (w *tier) says(out string, texts ...string) {
+	w.t.Helper()
+	for _, text := range texts {
+		if !strings.Contains(out, text) {
+			w.t.Errorf("it does not say %q:\n%s", text, out)
+		}
+	}
+}
+
+func TestDeploy(t *testing.T) {
+	c := startWhole(t)
+	for _, tc := range []struct {
+		name string
+		test func(*testing.T, cluster)
+	}{
+		{"FirstRelease", firstRelease},
+		{"Change", change},
+		{"Refused", refusedRelease},
+		{"Prune", prune},
+		{"TwoAtOnce", twoAtOnce},
+		{"NeverReady", neverReady},
+		{"Crash", crash},
+		{"MissingKey", missingKey},
+		{"NoImage", noImage},
+		{"PodSecurity", podSecurity},
+		{"NoRoom", noRoom},
+		{"KeepImages", keepImages},
+		{"TakeOver", takeOver},
+		{"Killed", killed},
+		{"Interrupted", interrupted},
+		{"History", history},
+		{"Rights", rights},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			tc.test(t, c)
+		})
+	}
+}
+
+// firstRelease: on an empty cluster, all that pods need is there before the
+// first pod is, and a second run has nothing to do.
+func firstRelease(t *testing.T, c cluster) {
+	w := newTier(t, c, "web", "api")
+	config, writes := watch(w.config, -1)
+	var out syncBuffer
+	record, err := w.deployer(config, &out).Deploy(t.Context(), w.release("a"))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, &out)
+	}
+	if record.Number != 1 || record.Status != deploy.Succeeded {
+		t.Errorf("the record is %+v", record)
+	}
+	first := min(writes.position("deployments/web"), writes.position("deployments/api"))
+	for _, need := range []string{"services/web", "services/api", "serviceaccounts/web", "fleet-apps-inventory", "configmaps"} {
+		if p := writes.position(need); p < 0 || p > first {
+			t.Errorf("%s comes after the first Deployment:\n%s", need, writes)
+		}
+	}
+	w.says(out.String(), "create  Deployment "+w.namespace+"/web", "release 1 is ready")
+	again := w.must(0, "-tag", "a")
+	w.says(again, "0 to create, 0 to change, 0 to delete", "nothing to change: this is release 1")
+	if list := w.must(0, "-list"); strings.Count(list, "succeeded") != 1 {
+		t.Errorf("the list:\n%s", list)
+	}
+}
+
+// change: what changes is told by field before it is applied, a dry run
+// changes nothing, and a Service that changes waits for its pods.
+func change(t *testing.T, c cluster) {
+	w := newTier(t, c, "web", "api")
+	w.must(0, "-tag", "a")
+	w.editService = func(s *corev1.Service) { s.Spec.Ports[0].Port = 8080 }
+	state := func() string {
+		return c.kubectl("get", "deployment,service,configmap,lease", "-n", w.namespace, "-o", "jsonpath={range .items[*]}{.metadata.name} {.metadata.uid} {.metadata.resourceVersion}{\"\\n\"}{end}")
+	}
+	before := state()
+	out := w.must(0, "-tag", "b", "-dry-run")
+	w.says(out, "change  Deployment "+w.namespace+"/web", "spec.template.spec.containers[web].image: "+registry+"web:a", registry+"web:b", "spec.ports[http].port: 8080", "0 to create, 4 to change, 0 to delete")
+	if after := state(); after != before {
+		t.Errorf("the dry run changed the cluster:\n%s\n%s", before, after)
+	}
+	config, writes := watch(w.config, -1)
+	var progress syncBuffer
+	if _, err := w.deployer(config, &progress).Deploy(t.Context(), w.release("b")); err != nil {
+		t.Fatalf("%v\n%s", err, &progress)
+	}
+	last := max(writes.position("deployments/web"), writes.position("deployments/api"))
+	if p := min(writes.position("services/web"), writes.position("services/api")); p < last {
+		t.Errorf("a Service changed before the workloads:\n%s", writes)
+	}
+	if got := w.image("web"); got != registry+"web:b" {
+		t.Errorf("web runs %s", got)
+	}
+	if port := c.kubectl("get", "service", "web", "-n", w.namespace, "-o", "jsonpath={.spec.ports[0].port}"); port != "8080" {
+		t.Errorf("the Service has port %s", port)
+	}
+}
+
+// refusedRelease: all that the server refuses is told at once, and nothing of
+// the release is applied.
+func refusedRelease(t *testing.T, c cluster) {
+	w := newTier(t, c, "web", "api")
+	w.must(0, "-tag", "a")
+	w.edit = func(d *appsv1.Deployment) {
+		d.Spec.Selector.MatchLabels["tier"] = "front"
+		d.Spec.Template.Labels["tier"] = "front"
+	}
+	out := w.must(1, "-tag", "b")
+	w.says(out,
+		"Deployment "+w.namespace+"/web: spec.selector: ",
+		"Deployment "+w.namespace+"/api: spec.selector: ",
+		"field is immutable", "this field of a live object cannot change")
+	if got := w.image("web"); got != registry+"web:a" {
+		t.Errorf("web runs %s", got)
+	}
+	w.edit = nil
+	for _, tc := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "the image web is not pinned: give -tag, -image or -keep-images"},
+		{[]string{"-tag", "latest"}, "the image web is not pinned"},
+		{[]string{"-image", "web=b"}, "the image api is not pinned"},
+	} {
+		w.says(w.must(1, tc.args...), tc.want)
+	}
+	w.name = "another environment"
+	w.says(w.must(1, "-tag", "b"), `and this one is of "another environment": one does not replace the other`)
+}
+
+// prune: what is no longer rendered goes, and nothing else.
+func prune(t *testing.T, c cluster) {
+	w := newTier(t, c, "web", "api", "extra", "more")
+	keep := components.Plain(configMap(w.namespace, "kept", map[string]string{"client.lifecycle.config.k8s.io/deletion": "detach"}))
+	anew := components.Plain(configMap(w.namespace, "anew", nil))
+	w.others = []render.Component{keep, anew}
+	w.ci()
+	w.must(0, "-tag", "a")
+	// Somebody else's, beside ours: it was never applied by a release.
+	c.kubectl("create", "configmap", "foreign", "-n", w.namespace)
+	c.kubectl("delete", "configmap", "anew", "-n", w.namespace)
+	c.kubectl("create", "configmap", "anew", "-n", w.namespace)
+
+	// One app of four.
+	delete(w.apps, "more")
+	w.others = nil
+	out := w.must(0, "-tag", "a", "-dry-run")
+	w.says(out, "delete  Deployment "+w.namespace+"/more", "delete  Service "+w.namespace+"/more")
+	if !w.exists("deployment", "more") {
+		t.Error("a dry run deletes")
+	}
+	out = w.must(0, "-tag", "a")
+	w.says(out, "deleted Deployment "+w.namespace+"/more",
+		"stays   ConfigMap "+w.namespace+"/kept: its annotation client.lifecycle.config.k8s.io/deletion says so",
+		"stays   ConfigMap "+w.namespace+"/anew: it is not the one that a release applied")
+	if w.exists("deployment", "more") || w.exists("service", "more") {
+		t.Error("more is there still")
+	}
+	for _, name := range []string{"kept", "anew", "foreign"} {
+		if !w.exists("configmap", name) {
+			t.Errorf("ConfigMap %s is gone", name)
+		}
+	}
+
+	// Most of what is there: refused, before anything is changed.
+	w.apps = map[string]string{"web": ""}
+	w.says(w.must(1, "-tag", "b"), "would be deleted: if that is meant, say -prune-most")
+	if !w.exists("deployment", "api") || w.image("web") != registry+"web:a" {
+		t.Error("the refused release changed something")
+	}
+	w.must(0, "-tag", "b", "-prune-most")
+	if w.exists("deployment", "api") || !w.exists("deployment", "web") {
+		t.Error("the wrong ones went")
+	}
+
+	// Nothing rendered at all.
+	empty := deploy.Command{Name: "deploy", Layer: "apps", Tree: func(string, render.Images) (render.Tree, error) {
+		return render.Tree{Name: w.name, Layers: []render.Layer{{Name: "apps", Namespace: w.namespace}}}, nil
+	}}
+	var text syncBuffer
+	if status := empty.Run([]string{"-kubeconfig", w.kubeconfig, "-prune-most"}, &text, &text); status != 1 {
+		t.Errorf("an empty rendering: status %d", status)
+	}
+	w.says(text.String(), "renders no object")
+	if !w.exists("deployment", "web") {
+		t.Error("an empty rendering deleted")
+	}
+}
+
+func configMap(namespace, name string, annotations map[string]string) *corev1.ConfigMap {
+	m := &corev1.ConfigMap{}
+	m.APIVersion, m.Kind = "v1", "ConfigMap"
+	m.Namespace, m.Name, m.Annotations = namespace, name, annotations
+	m.Data = map[string]string{"a": "b"}
+	return m
+}
+
+// twoAtOnce: one waits for the other, and is told who it is; or it gives up.
+func twoAtOnce(t *testing.T, c cluster) {
+	w := newTier(t, c, "web")
+	w.must(0, "-tag", "a")
+	w.apps["web"] = "unready"
+	slow := w.release("b")
+	w.apps["web"] = ""
+	ctx, cancel := context.WithCancel(t.Context())
+	var out syncBuffer
+	first := w.deployer(w.config, &out)
+	first.By = "the first one"
+	ended := make(chan error, 1)
+	go func() {
+		_, err := first.Deploy(ctx, slow)
+		ended <- err
+	}()
+	for !strings.Contains(out.String(), "waiting for") {
+		select {
+		case err := <-ended:
+			t.Fatalf("the first one ended: %v\n%s", err, &out)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	w.says(w.must(5, "-tag", "c", "-lock-wait", "2s"), "waiting for the first one, who deploys now", "another deploy holds the lock: the first one")
+	if got := w.image("web"); got != registry+"web:b" {
+		t.Errorf("web is %s", got)
+	}
+	waiting := make(chan string, 1)
+	go func() { _, out := w.run("-tag", "c"); waiting <- out }()
+	time.Sleep(2 * time.Second)
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("the first one ended with %v", err)
+	}
+	w.says(<-waiting, "waiting for the first one", "release 3 is ready")
+	if got := w.image("web"); got != registry+"web:c" {
+		t.Errorf("web is %s", got)
+	}
+}
+
+// neverReady: the release fails with the reason, the old pods go on, and there
+// are two ways back.
+func neverReady(t *testing.T, c cluster) {
+	w := newTier(t, c, "web", "api")
+	w.must(0, "-tag", "a")
+	w.apps["web"] = "unready"
+	w.editService = func(s *corev1.Service) { s.Spec.Ports[0].Port = 8080 }
+	out := w.must(3, "-tag", "b", "-timeout", "8s", "-no-logs")
+	w.says(out,
+		"Deployment "+w.namespace+"/web is not ready: ",
+		"container web: runs and is not ready: Readiness probe failed: HTTP probe failed with statuscode: 503",
+		"release 2 failed", "-rollback to go back")
+	if strings.Contains(out, "its log cannot be read") {
+		t.Errorf("-no-logs reads logs:\n%s", out)
+	}
+	if strings.Contains(out, "/api is not ready") {
+		t.Errorf("api is well, and it says otherwise:\n%s", out)
+	}
+	if port := c.kubectl("get", "service", "web", "-n", w.namespace, "-o", "jsonpath={.spec.ports[0].port}"); port != "3000" {
+		t.Errorf("the Service changed to port %s before its pods were ready", port)
+	}
+	if ready := c.kubectl("get", "deployment", "web", "-n", w.namespace, "-o", "jsonpath={.status.readyReplicas}"); ready != "1" {
+		t.Errorf("%s old pods serve", ready)
+	}
+	back := w.must(0, "-rollback")
+	w.says(back, "going back to release 1, a", "release 3 is ready")
+	if got := w.image("web"); got != registry+"web:a" {
+		t.Errorf("web runs %s", got)
+	}
+	w.says(w.must(0, "-list"), "succeeded, release 1 again", "failed: not ready: Deployment")
+
+	out = w.must(4, "-tag", "c", "-timeout", "8s", "-rollback-on-failure")
+	w.says(out, "release 4 failed", "going back to release 1, a", "release 4 failed; release 1 is back, as release 5", "its log cannot be read")
+	if got := w.image("api"); got != registry+"api:a" {
+		t.Errorf("api runs %s", got)
+	}
+	w.says(w.must(1, "-rollback"), "there is no release to go back to")
+}
+
+func crash(t *testing.T, c cluster) {
+	w := newTier(t, c, "web")
+	w.apps["web"] = "crash"
+	w.says(w.must(3, "-tag", "a", "-timeout", "6s"), "container web: crashes again and again (CrashLoopBackOff) with exit status 3")
+}
+
+func missingKey(t *testing.T, c cluster) {
+	w := newTier(t, c, "web")
+	w.apps["web"] = "key"
+	w.says(w.must(3, "-tag", "a", "-timeout", "6s"), "container web: CreateContainerConfigError", "Secret "+w.namespace+"/web-secrets lacks the key TOKEN: fill it in")
+}
+
+func noImage(t *testing.T, c cluster) {
+	w := newTier(t, c, "web")
+	w.apps["web"] = "pull"
+	w.says(w.must(3, "-tag", "a", "-timeout", "6s"), "container web: the image "+registry+"web:a cannot be pulled (ImagePullBackOff): ", "manifest unknown", "was this tag pushed")
+}
+
+func podSecurity(t *testing.T, c cluster) {
+	w := newTier(t, c, "web")
+	w.edit = func(d *appsv1.Deployment) {
+		d.Spec.Template.Spec.Containers[0].SecurityContext.Privileged = new(true)
+		d.Spec.Template.Spec.Containers[0].SecurityContext.AllowPrivilegeEscalation = new(true)
+	}
+	w.says(w.must(3, "-tag", "a", "-timeout", "6s"), "no pod can be made: ", "violates PodSecurity", "the namespace enforces Pod Security")
+}
+
+func noRoom(t *testing.T, c cluster) {
+	w := newTier(t, c, "web")
+	w.edit = func(d *appsv1.Deployment) { d.Spec.Template.Spec.NodeSelector = map[string]string{"disk": "fast"} }
+	w.says(w.must(3, "-tag", "a", "-timeout", "6s"), "no node takes the pod: 0/1 nodes are available")
+}
+
+// keepImages: what is not pinned stays as it runs, before the first release
+// and after it.
+func keepImages(t *testing.T, c cluster) {
+	w := newTier(t, c, "web", "api")
+	// A tier that kubectl applied.
+	files := w.release("v7")
+	c.apply(string(files.Manifests))
+	w.must(0, "-keep-images")
+	if got := w.image("web"); got != registry+"web:v7" {
+		t.Errorf("web runs %s", got)
+	}
+	const digest = "v8@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	w.must(0, "-keep-images", "-image", "web="+digest)
+	if got := w.image("web"); got != registry+"web:"+digest {
+		t.Errorf("web runs %s", got)
+	}
+	if got := w.image("api"); got != registry+"api:v7" {
+		t.Errorf("api runs %s", got)
+	}
+	// One that failed does not count.
+	w.apps["web"] = "unready"
+	w.must(3, "-tag", "v9", "-timeout", "5s")
+	w.apps["web"] = ""
+	w.must(0, "-keep-images")
+	if got := w.image("web"); got != registry+"web:"+digest {
+		t.Errorf("web runs %s", got)
+	}
+	w.apps["extra"] = ""
+	w.says(w.must(1, "-keep-images"), "the image extra is not pinned")
+}
+
+// takeOver: fields that kubectl applied and that are no longer rendered go, as
+// the dry run says; those that others set stay.
+func takeOver(t *testing.T, c cluster) {
+	w := newTier(t, c, "web")
+	w.edit = func(d *appsv1.Deployment) {
+		d.Spec.Template.Spec.Containers[0].Env = append(d.Spec.Template.Spec.Containers[0].Env, corev1.EnvVar{Name: "OLD", Value: "1"})
+		d.Annotations = map[string]string{"note": "old"}
+		d.Spec.MinReadySeconds = 1
+	}
+	c.apply(string(w.release("a").Manifests))
+	w.edit = nil
+	c.kubectl("annotate", "deployment", "web", "-n", w.namespace, "hand=made")
+	out := w.must(0, "-tag", "a", "-dry-run")
+	w.says(out, "change  Deployment "+w.namespace+"/web", "-   spec.template.spec.containers[web].env[OLD]", "-   metadata.annotations.note: old")
+	w.must(0, "-tag", "a")
+	d := c.kubectl("get", "deployment", "web", "-n", w.namespace, "-o", "json", "--show-managed-fields")
+	for _, gone := range []string{`"OLD"`, `"note"`, `"minReadySeconds"`, "last-applied-configuration", "kubectl-client-side-apply"} {
+		if strings.Contains(d, gone) {
+			t.Errorf("%s is there still", gone)
+		}
+	}
+	for _, stays := range []string{`"hand": "made"`, `"fleet-apps"`} {
+		if !strings.Contains(d, stays) {
+			t.Errorf("%s is gone", stays)
+		}
+	}
+	w.says(w.must(0, "-tag", "a"), "nothing to change: this is release 1")
+}
+
+// killed: whatever the last thing was that a deploy wrote, the next one
+// completes it, and its lock runs out.
+func killed(t *testing.T, c cluster) {
+	w := newTier(t, c, "web", "api")
+	w.others = []render.Component{components.Plain(configMap(w.namespace, "one", nil))}
+	w.ci()
+	w.must(0, "-tag", "a")
+	for step := 0; ; step++ {
+		if step > 60 {
+			t.Fatal("a release has more steps than it can have")
+		}
+		// Each release changes an app and a Service, makes an object and
+		// removes one.
+		tag := fmt.Sprintf("t%d", step)
+		name := []string{"two", "one"}[step%2]
+		w.others = []render.Component{components.Plain(configMap(w.namespace, name, nil))}
+		w.editService = func(s *corev1.Service) { s.Spec.Ports[0].Port = int32(8000 + step) }
+		config, writes := watch(w.config, step)
+		var out syncBuffer
+		_, err := w.deployer(config, &out).Deploy(t.Context(), w.release(tag))
+		if err == nil {
+			t.Logf("a release writes %d times", len(writes.writes))
+			break
+		}
+		last := "nothing"
+		if n := len(writes.writes); n > 0 {
+			last = writes.writes[n-1]
+		}
+		var again syncBuffer
+		record, err := w.deployer(w.config, &again).Deploy(t.Context(), w.release(tag))
+		if err != nil {
+			t.Fatalf("killed after %s: the next one: %v\n%s", last, err, &again)
+		}
+		t.Logf("killed after %d, %s: release %d completes it", step, last, record.Number)
+		if step > 1 && !strings.Contains(again.String(), "was never completed: this one takes its place") && !strings.Contains(again.String(), "nothing to change") {
+			t.Errorf("killed after %s: the next one does not say so:\n%s", last, &again)
+		}
+		if w.image("web") != registry+"web:"+tag || w.image("api") != registry+"api:"+tag {
+			t.Fatalf("killed after %s: the images are %s, %s", last, w.image("web"), w.image("api"))
+		}
+		gone := []string{"one", "two"}[step%2]
+		if w.exists("configmap", gone) || !w.exists("configmap", name) {
+			t.Fatalf("killed after %s: ConfigMap %s is there, or %s is not", last, gone, name)
+		}
+		inventory := c.kubectl("get", "configmap", "fleet-apps-inventory", "-n", w.namespace, "-o", "jsonpath={.data}")
+		if strings.Contains(inventory, "_"+gone+"__ConfigMap") || !strings.Contains(inventory, "_"+name+"__ConfigMap") || strings.Contains(inventory, `:""`) {
+			t.Fatalf("killed after %s: the inventory is %s", last, inventory)
+		}
+		all, err := w.deployer(w.config, nil).Releases(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if slices.ContainsFunc(all, func(r deploy.Record) bool { return r.Status == deploy.Running }) {
+			t.Fatalf("killed after %s: a release goes on for ever", last)
+		}
+	}
+}
+
+// interrupted: a signal ends a deploy in order.
+func interrupted(t *testing.T, c cluster) {
+	w := newTier(t, c, "web")
+	w.must(0, "-tag", "a")
+	w.apps["web"] = "unready"
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(4*time.Second, cancel)
+	var out syncBuffer
+	record, err := w.deployer(w.config, &out).Deploy(ctx, w.release("b"))
+	var failed *deploy.FailedError
+	if !errors.As(err, &failed) || record.Status != deploy.Interrupted {
+		t.Fatalf("it ended with %v, as %+v\n%s", err, record, &out)
+	}
+	if holder := c.kubectl("get", "lease", "fleet-apps", "-n", w.namespace, "-o", "jsonpath={.spec.holderIdentity}"); holder != "" {
+		t.Errorf("%s holds the lock still", holder)
+	}
+	w.says(w.must(0, "-list"), "interrupted")
+	w.apps["web"] = ""
+	w.must(0, "-tag", "b", "-lock-wait", "5s")
+}
+
+// history: ten releases are kept, an older pipeline run is refused, and a
+// rollback brings manifests back, not only images.
+func history(t *testing.T, c cluster) {
+	w := newTier(t, c, "web")
+	w.others = []render.Component{components.Plain(configMap(w.namespace, "first", nil))}
+	w.ci()
+	w.must(0, "-tag", "t1", "-run", "7")
+	w.others = nil
+	w.must(0, "-tag", "t2", "-run", "8")
+	if w.exists("configmap", "first") {
+		t.Error("ConfigMap first is there still")
+	}
+	w.says(w.must(1, "-tag", "t3", "-run", "7"), "pipeline run 7 is older than run 8, which made release 2")
+	w.must(0, "-rollback")
+	if !w.exists("configmap", "first") || w.image("web") != registry+"web:t1" {
+		t.Error("the rollback did not bring the manifests back")
+	}
+	for i := range 10 {
+		w.must(0, "-tag", fmt.Sprintf("n%d", i))
+	}
+	all, err := w.deployer(w.config, nil).Releases(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) != 10 || all[9].Number != 13 || all[0].Number != 4 {
+		t.Errorf("%d releases are kept, from %d", len(all), all[0].Number)
+	}
+}
+
+// rights: the deployer may do what a deploy does, in its namespace, and no
+// more.
+func rights(t *testing.T, c cluster) {
+	w := newTier(t, c, "web")
+	for _, tc := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"patch", "deployments.apps"}, "yes"},
+		{[]string{"delete", "services"}, "yes"},
+		{[]string{"get", "pods/log"}, "yes"},
+		{[]string{"update", "leases.coordination.k8s.io"}, "yes"},
+		{[]string{"get", "secrets"}, "no"},
+		{[]string{"list", "secrets"}, "no"},
+		{[]string{"create", "pods"}, "no"},
+		{[]string{"create", "pods/exec"}, "no"},
+		{[]string{"delete", "leases.coordination.k8s.io"}, "no"},
+		{[]string{"patch", "roles.rbac.authorization.k8s.io"}, "no"},
+		{[]string{"delete", "persistentvolumeclaims"}, "no"},
+		{[]string{"patch", "namespaces"}, "no"},
+	} {
+		out, _ := c.try(nil, append([]string{"auth", "can-i", "--as=system:serviceaccount:" + w.namespace + ":ci-deployer", "-n", w.namespace}, tc.args...)...)
+		if got := regexp.MustCompile(`(?m)^(yes|no)$`).FindString(out); got != tc.want {
+			t.Errorf("may the deployer %s? %q, want %s", strings.Join(tc.args, " "), out, tc.want)
+		}
+	}
+	// Without the right to a new kind, it says who must do what.
+	w.must(0, "-tag", "a")
+	cron := &corev1.ResourceQuota{}
+	cron.APIVersion, cron.Kind, cron.Namespace, cron.Name = "v1", "ResourceQuota", w.namespace, "quota"
+	w.others = []render.Component{components.Plain(cron)}
+	w.says(w.must(1, "-tag", "b"), "ResourceQuota "+w.namespace+"/quota: ", "an admin deploys the layer with the deployer's Role first")
+	w.ci()
+	w.must(0, "-tag", "b")
+	// Taken away again, an admin's release takes the right, and the next one
+	// says what is left.
+	w.others = nil
+	w.ci()
+	w.says(w.must(0, "-tag", "b"), "stays   ResourceQuota "+w.namespace+"/quota: may not be read")
+
+}
