@@ -16,6 +16,7 @@ test: ## run all tests
 
 golden: ## accept what is rendered: rewrite every golden file
 	$(GO) test ./apps -run TestGolden -update
+	$(GO) test ./render/check/report -run TestRulesPage -update
 	cd examples/data && $(GO) test . -run TestGolden -update
 
 lint: ## check formatting, vet, staticcheck

@@ -138,6 +138,7 @@ func (e Environment) ingress(host string, web components.WebApp) components.TLSI
 		Host:        e.Host(host),
 		Backend:     web,
 		Issuer:      e.Issuer,
+		Class:       ingressClass,
 		Redirect:    redirect().Ref(),
 		Middlewares: []components.MiddlewareRef{headers().Ref()},
 		Assumed:     true,

@@ -169,6 +169,7 @@ func (t tier) tree() render.Tree {
 			{Name: "README.md"},
 			{Name: "secrets/secrets.example.yaml", Content: t.secrets().Template},
 		},
+		Elsewhere:      t.env.elsewhere(),
 		Domains:        []string{t.env.Domain},
 		ForeignDomains: t.env.foreignDomains(),
 		Assumed:        t.assumptions(),

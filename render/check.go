@@ -52,7 +52,7 @@ func (t Tree) check(jobs []job, found []facts) (Report, error) {
 			mistakes = append(mistakes, object.Finding{Problem: a.String()})
 		}
 	}
-	for _, f := range check.Run(check.NewSet(objects, elsewhere), check.Rules()) {
+	for _, f := range check.Run(check.NewSet(objects, elsewhere), check.Rules(), t.Waivers...).Findings {
 		if f.Severity == object.Error {
 			mistakes = append(mistakes, f)
 		} else {
@@ -62,8 +62,9 @@ func (t Tree) check(jobs []job, found []facts) (Report, error) {
 	return report, mistakes.Err()
 }
 
-// elsewhere returns the Secrets that people fill in, what is pending in them,
-// and what is wrong with their contracts.
+// elsewhere returns the Secrets that people fill in and what else is not
+// rendered, what is pending in the Secrets, and what is wrong with their
+// contracts.
 func (t Tree) elsewhere() ([]*check.Elsewhere, []string, object.Findings) {
 	var all []*check.Elsewhere
 	var pending []string
@@ -99,6 +100,9 @@ func (t Tree) elsewhere() ([]*check.Elsewhere, []string, object.Findings) {
 			return nil
 		}()
 		mistakes = append(mistakes, object.FindingsOf(err)...)
+	}
+	for i := range t.Elsewhere {
+		all = append(all, &t.Elsewhere[i])
 	}
 	return all, pending, mistakes
 }

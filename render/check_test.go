@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/check"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
@@ -145,6 +146,45 @@ func TestGoodTree(t *testing.T) {
 	}
 	if got, want := strings.Join(report.Notes, "\n"), "Secret ns/web-secrets: nothing reads the key UNREAD: remove it, or say who does"; got != want {
 		t.Errorf("notes %q, want %q", got, want)
+	}
+}
+
+// TestElsewhere: what a tree declares is there, with its keys, and what it
+// waives passes.
+func TestElsewhere(t *testing.T) {
+	reads := func(key string) render.Object {
+		d := deployment()
+		d.Name = "other"
+		d.Spec.Template.Spec.Containers[0].Env[0].ValueFrom = &corev1.EnvVarSource{ConfigMapKeyRef: &corev1.ConfigMapKeySelector{
+			LocalObjectReference: corev1.LocalObjectReference{Name: "made-elsewhere"}, Key: key,
+		}}
+		return d
+	}
+	declared := check.Elsewhere{ID: object.ID{Kind: "ConfigMap", Namespace: "ns", Name: "made-elsewhere"}, Keys: []string{"A"}}
+	for _, tc := range []struct {
+		name      string
+		key       string
+		elsewhere []check.Elsewhere
+		waivers   []check.Waiver
+		want      string
+	}{
+		{name: "declared", key: "A", elsewhere: []check.Elsewhere{declared}},
+		{name: "another key", key: "B", elsewhere: []check.Elsewhere{declared}, want: "ConfigMap ns/made-elsewhere has no key B: its keys are A"},
+		{name: "not declared", key: "A", want: "there is no ConfigMap ns/made-elsewhere"},
+		{name: "waived", key: "A", waivers: []check.Waiver{{Rule: "reference", Object: object.IDOf(reads("A")), Reason: "a test"}}},
+		{name: "waived without a reason", key: "A", waivers: []check.Waiver{{Rule: "reference", Object: object.IDOf(reads("A"))}}, want: "there is no ConfigMap ns/made-elsewhere"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			tr := tree(reads(tc.key))
+			tr.Elsewhere, tr.Waivers = tc.elsewhere, tc.waivers
+			_, report, err := tr.Files()
+			if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
+				t.Errorf("error %v, want %q", err, tc.want)
+			}
+			if tc.want == "" && len(report.Notes) != 1 {
+				t.Errorf("notes %q", report.Notes)
+			}
+		})
 	}
 }
 

@@ -63,6 +63,13 @@ type Tree struct {
 	Texts []Text
 	// Secrets that people fill in.
 	Secrets []Secret
+	// Elsewhere are other objects that exist in the cluster and are not
+	// rendered, since another layer, an operator or the cluster itself makes
+	// them. What is rendered may refer to them.
+	Elsewhere []check.Elsewhere
+	// Waivers let what a rule finds pass, beside those in the annotations of
+	// the objects.
+	Waivers []check.Waiver
 	// Domains are the public domains of the environment, in lower case: plain
 	// http:// to one or to a host below it is refused.
 	Domains []string

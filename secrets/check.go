@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/placeholder"
 )
 
 // Finding is what a check has to say of one place. It holds words of the
@@ -334,7 +335,7 @@ func (c *checker) contents() {
 func (c *checker) value(ref secret.Ref, k secret.Key, value string) bool {
 	at := place(ref)
 	trimmed := strings.TrimSpace(value)
-	if isPlaceholder(value) && (trimmed == "" || trimmed != k.Value) {
+	if placeholder.Is(value) && (trimmed == "" || trimmed != k.Value) {
 		switch {
 		case k.Placeholder != "":
 			c.note(at, "is a placeholder: "+k.Placeholder)

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/placeholder"
 )
 
 // Generate fills the Secrets: with the values of existing, an earlier output
@@ -106,7 +107,7 @@ func (s Set) fill(existing []byte, fromCluster bool, random io.Reader) (filling,
 		switch known := keys[g[0]].Value; {
 		case known != "" && value != known:
 			f.todo = append(f.todo, place(g[0])+": has another value, which is kept; it must be "+known)
-		case known == "" && isPlaceholder(value):
+		case known == "" && placeholder.Is(value):
 			f.todo = append(f.todo, todoFor(g, keys))
 		}
 	}

@@ -24,6 +24,7 @@ import (
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/internal/validate"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/placeholder"
 )
 
 // Contract describes a Kubernetes Secret: its name, and what must stand under
@@ -201,7 +202,7 @@ func (c Contract) PendingValues() []string {
 
 // Placeholder stands in a template where a person or a generator fills in a
 // value. No check takes it for one.
-const Placeholder = "REPLACE"
+const Placeholder = placeholder.Text
 
 // Validate reports every mistake in the contract itself.
 func (c Contract) Validate() error {

@@ -5,6 +5,10 @@
 // A [Rule] is a value. It looks at objects by group and kind and not by Go
 // type, so it holds for what a component makes, for what is typed out in full
 // and for what was read from YAML alike. [Rules] are all there are.
+//
+// What exists in the cluster and is not under check is declared by
+// [Elsewhere]. A finding that is meant is let pass by a [Waiver], or by an
+// annotation on its object; see [WaiverAnnotation].
 package check
 
 import (
@@ -17,6 +21,10 @@ import (
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
+
+// Kubernetes is the release of Kubernetes that the rules judge by: the one of
+// the k3s that runs the tier.
+const Kubernetes = "v1.34"
 
 // Rule finds one kind of mistake.
 type Rule struct {
@@ -36,7 +44,7 @@ type Rule struct {
 
 // Rules are all rules, in the order of their documentation.
 func Rules() []Rule {
-	return slices.Concat(nameRules(), referenceRules(), workloadRules(), secretRules(), ingressRules(), traefikRules(), certManagerRules())
+	return slices.Concat(nameRules(), referenceRules(), workloadRules(), secretRules(), ingressRules(), traefikRules(), certManagerRules(), waiverRules())
 }
 
 // Pass is one rule at work on a set of objects.
@@ -58,10 +66,19 @@ func (p *Pass) Report(o *Object, field, problem, remedy string) {
 	})
 }
 
-// Run puts a set of objects to the rules. The findings stand in the order of
-// the objects, and those of one object in the order of the rules. A rule that
-// panics is a finding of its own.
-func Run(set *Set, rules []Rule) object.Findings {
+// Result is what rules found in a set of objects.
+type Result struct {
+	// Findings in the order of the objects, and of one object in the order of
+	// the rules.
+	Findings object.Findings
+	// Waived are the findings that a waiver lets pass, in the same order.
+	Waived []Waived
+}
+
+// Run puts a set of objects to the rules. Waivers stand beside those that the
+// objects have in their annotations. A rule that panics is a finding of its
+// own.
+func Run(set *Set, rules []Rule, waivers ...Waiver) Result {
 	passes := make([]Pass, len(rules))
 	var next atomic.Int64
 	var wg sync.WaitGroup
@@ -80,17 +97,23 @@ func Run(set *Set, rules []Rule) object.Findings {
 		finding object.Finding
 	}
 	var all []placed
+	var result Result
+	waives := newWaives(set, rules, waivers)
 	for i := range passes {
 		for k, f := range passes[i].findings {
 			all = append(all, placed{passes[i].order[k], f})
 		}
 	}
 	slices.SortStableFunc(all, func(a, b placed) int { return cmp.Compare(a.order, b.order) })
-	findings := make(object.Findings, len(all))
 	for i := range all {
-		findings[i] = all[i].finding
+		if reason, ok := waives.waive(all[i].finding); ok {
+			result.Waived = append(result.Waived, Waived{all[i].finding, reason})
+			continue
+		}
+		result.Findings = append(result.Findings, all[i].finding)
 	}
-	return findings
+	result.Findings = append(result.Findings, waives.idle()...)
+	return result
 }
 
 func (p *Pass) run() {

@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"path"
 )
 
 func nameRules() []Rule {
@@ -29,17 +30,27 @@ func nameRules() []Rule {
 		},
 	}, {
 		ID:     "namespace-first",
-		Doc:    "On an empty cluster an object cannot be applied before the Namespace that holds it.",
+		Doc:    "On an empty cluster an object cannot be applied before the Namespace that holds it. Outside a Tree only the files of one folder are compared: in which order folders are applied is not known.",
 		Source: "Kubernetes documentation, 'Namespaces'",
 		Run: func(p *Pass) {
-			first := make(map[string]*Object)
+			type place struct{ namespace, folder string }
+			in := func(namespace string, o *Object) place {
+				if o.Layer != "" {
+					return place{namespace, ""}
+				}
+				return place{namespace, path.Dir(o.File)}
+			}
+			if len(p.Kind("", "Namespace")) == 0 {
+				return
+			}
+			first := make(map[place]*Object)
 			for _, o := range p.Objects() {
-				if first[o.ID.Namespace] == nil && o.ID.Namespace != "" {
-					first[o.ID.Namespace] = o
+				if at := in(o.ID.Namespace, o); o.ID.Namespace != "" && first[at] == nil {
+					first[at] = o
 				}
 			}
 			for _, o := range p.Kind("", "Namespace") {
-				if early := first[o.ID.Name]; early != nil && early.index < o.index {
+				if early := first[in(o.ID.Name, o)]; early != nil && early.index < o.index {
 					p.Report(o, "", "comes after "+early.File+", which needs it: on an empty cluster that file fails", "put the Namespace into an earlier file or layer")
 				}
 			}

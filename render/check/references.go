@@ -35,7 +35,7 @@ func referenceRules() []Rule {
 // reference is a field of one object that names another.
 type reference struct {
 	from *Object
-	at   path
+	at   fieldPath
 	to   object.ID
 	// key of a ConfigMap or Secret. Empty for the whole object.
 	key string
@@ -97,8 +97,16 @@ func (s *Set) keys(id object.ID) (keys []string, closed bool) {
 		return keys, e.Keys != nil
 	}
 	o := s.Get(id)
-	if o == nil || id.Kind != "ConfigMap" {
-		return nil, false // a rendered Secret is filled in by the cluster
+	if o == nil {
+		return nil, false
+	}
+	if id.Kind == "Secret" {
+		if secret := As[*corev1.Secret](o); secret != nil && isTemplate(secret) {
+			keys = append(sortedKeys(secret.Data), sortedKeys(secret.StringData)...)
+			slices.Sort(keys)
+			return slices.Compact(keys), true
+		}
+		return nil, false // one without values is filled in by the cluster
 	}
 	m := As[*corev1.ConfigMap](o)
 	if m == nil {
@@ -139,6 +147,9 @@ func unreadKeys(p *Pass) {
 		}
 	}
 	for _, o := range p.Kind("", "ConfigMap") {
+		if o.Layer == "" && len(read[o.ID]) == 0 {
+			continue // outside a Tree, its reader may be in other files
+		}
 		if keys, closed := p.keys(o.ID); closed && !o.AllRead {
 			orphans(o, keys, nil)
 		}
@@ -149,7 +160,7 @@ func unreadKeys(p *Pass) {
 // is good until do returns.
 func (s *Set) eachReference(do func(*reference)) {
 	s.eachPods(func(p pods) {
-		r := reference{from: p.of, at: path{text: []byte(p.at)}}
+		r := reference{from: p.of, at: fieldPath{text: []byte(p.at)}}
 		r.pod(p, do)
 	})
 	for _, o := range s.Kind("networking.k8s.io", "Ingress") {
@@ -270,12 +281,12 @@ func (r *reference) ingress(i *networkingv1.Ingress, do func(*reference)) {
 	}
 }
 
-// path is the path of a field, grown and cut on the way through an object, so
+// fieldPath is the path of a field, grown and cut on the way through an object, so
 // that it is written out only where something is wrong.
-type path struct{ text []byte }
+type fieldPath struct{ text []byte }
 
 // push appends to the path, and returns what cut takes to undo it.
-func (p *path) push(parts ...string) int {
+func (p *fieldPath) push(parts ...string) int {
 	end := len(p.text)
 	for _, s := range parts {
 		p.text = append(p.text, s...)
@@ -283,6 +294,6 @@ func (p *path) push(parts ...string) int {
 	return end
 }
 
-func (p *path) cut(end int) { p.text = p.text[:end] }
+func (p *fieldPath) cut(end int) { p.text = p.text[:end] }
 
-func (p *path) String() string { return string(p.text) }
+func (p *fieldPath) String() string { return string(p.text) }

@@ -45,7 +45,7 @@ func TestRules(t *testing.T) {
 				if !ok || name == "elsewhere" {
 					continue
 				}
-				findings := check.Run(check.NewSet(read(t, f.Name, f.Data), elsewhere), check.Rules())
+				findings := check.Run(check.NewSet(read(t, f.Name, f.Data), elsewhere), check.Rules()).Findings
 				var got strings.Builder
 				for _, finding := range findings {
 					got.WriteString(finding.Severity.String() + " " + finding.Rule + ": " + finding.Error() + "\n")
@@ -122,7 +122,7 @@ func TestEveryRuleIsDescribed(t *testing.T) {
 func TestPanic(t *testing.T) {
 	rules := append([]check.Rule{{ID: "broken", Run: func(*check.Pass) { panic("out of luck") }}}, check.Rules()...)
 	objects := read(t, "f.yaml", []byte("apiVersion: v1\nkind: Secret\nmetadata: {name: a, namespace: ns}\nstringData: {a: b}\n"))
-	findings := check.Run(check.NewSet(objects, nil), rules)
+	findings := check.Run(check.NewSet(objects, nil), rules).Findings
 	if len(findings) != 2 || findings[0].Error() != "the rule broken panics: out of luck" || findings[1].Rule != "secret-value" {
 		t.Errorf("findings: %v", findings)
 	}

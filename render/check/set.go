@@ -148,3 +148,26 @@ func sortedKeys[V any](maps ...map[string]V) []string {
 	slices.Sort(keys)
 	return slices.Compact(keys)
 }
+
+// Declare returns the declaration of an object. Where a ConfigMap or Secret has
+// data, it has those keys and no others; where a Service has ports, likewise.
+func Declare(o object.Object) Elsewhere {
+	e := Elsewhere{ID: object.IDOf(o)}
+	under := &Object{Object: o}
+	switch {
+	case e.ID.Group != "":
+	case e.ID.Kind == "ConfigMap":
+		if m := As[*corev1.ConfigMap](under); m != nil && len(m.Data)+len(m.BinaryData) > 0 {
+			e.Keys = append(sortedKeys(m.Data), sortedKeys(m.BinaryData)...)
+		}
+	case e.ID.Kind == "Secret":
+		if s := As[*corev1.Secret](under); s != nil && len(s.Data)+len(s.StringData) > 0 {
+			e.Keys = append(sortedKeys(s.Data), sortedKeys(s.StringData)...)
+		}
+	case e.ID.Kind == "Service":
+		if s := As[*corev1.Service](under); s != nil {
+			e.Ports = s.Spec.Ports
+		}
+	}
+	return e
+}

@@ -37,6 +37,17 @@ func (s Severity) String() string {
 // MarshalText implements encoding.TextMarshaler.
 func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *Severity) UnmarshalText(text []byte) error {
+	for _, severity := range []Severity{Error, Warning, Note} {
+		if string(text) == severity.String() {
+			*s = severity
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is no severity: say error, warning or note", text)
+}
+
 // Finding is something that is wrong, or worth knowing, and where. It is an
 // error. Its text is made when it is shown, one line each.
 type Finding struct {

@@ -102,3 +102,20 @@ func TestFindingsOf(t *testing.T) {
 		})
 	}
 }
+
+func TestSeverityText(t *testing.T) {
+	for _, want := range []object.Severity{object.Error, object.Warning, object.Note} {
+		text, err := want.MarshalText()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := object.Severity(-1)
+		if err := got.UnmarshalText(text); err != nil || got != want {
+			t.Errorf("%s is read as %v, error %v", text, got, err)
+		}
+	}
+	s := object.Note
+	if err := s.UnmarshalText([]byte("fatal")); err == nil || s != object.Note || err.Error() != `"fatal" is no severity: say error, warning or note` {
+		t.Errorf("fatal is read as %v, error %v", s, err)
+	}
+}
