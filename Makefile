@@ -3,7 +3,7 @@
 GO ?= go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
-.PHONY: help render test golden lint bench bench-peers e2e ci
+.PHONY: help render test golden fresh lint bench bench-peers e2e ci
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,10 @@ golden: ## accept what is rendered: rewrite every golden file
 	$(GO) test ./apps -run TestGolden -update
 	$(GO) test ./render/check/report -run TestRulesPage -update
 	cd examples/data && $(GO) test . -run TestGolden -update
+
+fresh: golden ## fail where a golden file was not what is rendered
+	@git --no-pager diff --exit-code -- golden examples
+	@test -z "$$(git status --porcelain -- golden examples)" || { git status --porcelain -- golden examples; exit 1; }
 
 lint: ## check formatting, vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }

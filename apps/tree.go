@@ -18,7 +18,9 @@ type tier struct {
 	env       Environment
 	apps      []App
 	blueprint authentik.Blueprint
-	runner    *gitea.Runner // nil where the environment has none
+	// The runner and its workflow are nil where the environment has none.
+	runner   *gitea.Runner
+	workflow *gitea.Workflow
 }
 
 func newTier(env Environment) tier {
@@ -58,12 +60,14 @@ func newTier(env Environment) tier {
 			Name:      "gitea-runner",
 			Namespace: ciNamespace,
 			Instance:  "https://" + gitHost,
+			Volumes:   []string{goCache},
 			Assumed: gitea.Assumed{
 				Place:  true,
 				Images: true,
 				Sizes:  true,
 			},
 		}
+		t.workflow = workflow(apps, *t.runner, env.Name)
 	}
 	return t
 }
@@ -173,6 +177,9 @@ func (t tier) tree() render.Tree {
 		Domains:        []string{t.env.Domain},
 		ForeignDomains: t.env.foreignDomains(),
 		Assumed:        t.assumptions(),
+	}
+	if t.workflow != nil {
+		tree.Texts = append(tree.Texts, render.Text{Name: workflowFile, Content: t.workflow.Text})
 	}
 	tree.Texts[0].Content = func() (string, error) { return t.readme(tree.Assumptions()) }
 	for _, s := range t.contracts() {

@@ -167,7 +167,7 @@ func Diff(golden fs.FS, rendered []render.Rendered) (string, error) {
 // isName reports whether a rendering can write a file of this name.
 func isName(name string) bool {
 	ext := path.Ext(name)
-	return len(validation.IsDNS1123Subdomain(strings.ToLower(path.Base(name)))) == 0 && (ext == ".yaml" || ext == ".md" || ext == ".txt")
+	return len(validation.IsDNS1123Subdomain(strings.ToLower(path.Base(name)))) == 0 && (ext == ".yaml" || ext == ".yml" || ext == ".md" || ext == ".txt")
 }
 
 // fileDiff compares two texts of one file, as objects where they are.
