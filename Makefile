@@ -14,14 +14,14 @@ render: ## write the production manifests to out/
 test: ## run all tests
 	$(GO) test ./...
 
-golden: ## accept what is rendered: rewrite every golden file
-	$(GO) test ./apps -run TestGolden -update
-	$(GO) test ./render/check/report -run TestRulesPage -update
-	cd examples/data && $(GO) test . -run TestGolden -update
+golden: ## accept what is rendered: run every golden test that there is with -update
+	@failed=0; for dir in $$(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n 1 dirname | sort -u); do \
+	  (cd $$dir && $(GO) test . -run '^TestGolden' -update) || failed=1; \
+	done; exit $$failed
 
-fresh: golden ## fail where a golden file was not what is rendered
-	@git --no-pager diff --exit-code -- golden examples
-	@test -z "$$(git status --porcelain -- golden examples)" || { git status --porcelain -- golden examples; exit 1; }
+fresh: ## fail where a golden file is not what is rendered
+	@state() { git status --porcelain; git diff; }; before=$$(state); \
+	$(MAKE) --no-print-directory golden && [ "$$(state)" = "$$before" ] || { git --no-pager diff; git status --short; exit 1; }
 
 lint: ## check formatting, vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }

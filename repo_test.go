@@ -3,6 +3,7 @@ package fleet_test
 
 import (
 	"flag"
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -13,10 +14,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/golden"
 )
 
-var update = flag.Bool("update", false, "rewrite the lists of dependencies")
+var update = flag.Bool("update", false, "accept the dependencies: write their lists")
 
 const module = "git.lastcloud.io/ronnibaslund/dezky/fleet"
 
@@ -31,9 +32,9 @@ func goList(t *testing.T, args ...string) []string {
 	return slices.Compact(lines)
 }
 
-// TestDependencies compares what each room imports, directly and through
+// TestGolden compares what each room imports, directly and through
 // others, with a committed list, so that a heavy import is seen in review.
-func TestDependencies(t *testing.T) {
+func TestGolden(t *testing.T) {
 	for _, tc := range []struct{ pkg, list, format string }{
 		{"./components", "components/testdata/dependencies.txt", "{{if not .Standard}}{{.ImportPath}}{{end}}"},
 		{"./deploy", "deploy/testdata/modules.txt", "{{with .Module}}{{.Path}}{{end}}"},
@@ -42,22 +43,7 @@ func TestDependencies(t *testing.T) {
 		{"./cmd/render", "cmd/render/testdata/modules.txt", "{{with .Module}}{{.Path}}{{end}}"},
 	} {
 		got := strings.Join(goList(t, "-deps", "-f", tc.format, tc.pkg), "\n") + "\n"
-		if *update {
-			if err := os.MkdirAll(filepath.Dir(tc.list), 0o755); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(tc.list, []byte(got), 0o644); err != nil {
-				t.Fatal(err)
-			}
-			continue
-		}
-		want, err := os.ReadFile(tc.list)
-		if err != nil {
-			t.Error(err)
-		}
-		if d := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); d != "" {
-			t.Errorf("the dependencies of %s changed (-%s +now):\n%s\nIf they are worth their weight, accept them: go test . -update", tc.pkg, tc.list, d)
-		}
+		golden.File(t, tc.list, []byte(got), *update)
 	}
 }
 
@@ -100,25 +86,10 @@ func TestDirection(t *testing.T) {
 // TestPackages: every package says what it is.
 func TestPackages(t *testing.T) {
 	docs := make(map[string]bool)
-	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
+	for path, file := range sources(t) {
+		if dir := filepath.Dir(path); !strings.HasSuffix(path, "_test.go") {
+			docs[dir] = docs[dir] || file.Doc != nil
 		}
-		if d.IsDir() && (strings.HasPrefix(d.Name(), ".") && path != "." || d.Name() == "testdata") {
-			return fs.SkipDir
-		}
-		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
-			return nil
-		}
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.PackageClauseOnly|parser.ParseComments)
-		if err != nil {
-			return err
-		}
-		docs[filepath.Dir(path)] = docs[filepath.Dir(path)] || file.Doc != nil
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 	if len(docs) < 8 {
 		t.Errorf("found %d packages only", len(docs))
@@ -142,4 +113,67 @@ func TestNoReplace(t *testing.T) {
 			t.Errorf("go.mod: %s", line)
 		}
 	}
+}
+
+// TestUpdate: `make golden` runs the tests whose name begins with TestGolden in
+// each package that has a flag -update, so no other test may look at it. And
+// the flag is a test's own: a package that registers flags meets those of the
+// program that imports it.
+func TestUpdate(t *testing.T) {
+	found := 0
+	for path, file := range sources(t) {
+		test := strings.HasSuffix(path, "_test.go")
+		ast.Inspect(file, func(n ast.Node) bool {
+			if f, ok := n.(*ast.FuncDecl); ok && strings.HasPrefix(f.Name.Name, "TestGolden") && test {
+				return false
+			}
+			if star, ok := n.(*ast.StarExpr); ok && test {
+				if id, ok := star.X.(*ast.Ident); ok && id.Name == "update" {
+					t.Errorf("%s: *update outside of a test whose name begins with TestGolden", path)
+				}
+			}
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			sel, ok := call.Fun.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			if id, ok := sel.X.(*ast.Ident); !ok || id.Name != "flag" || sel.Sel.Name == "NewFlagSet" {
+				return true
+			}
+			found++
+			if !test && file.Name.Name != "main" {
+				t.Errorf("%s: flag.%s registers a flag in every program that imports the package", path, sel.Sel.Name)
+			}
+			return true
+		})
+	}
+	if found < 4 {
+		t.Errorf("found %d flags only: the test looks at nothing", found)
+	}
+}
+
+// sources are the Go files of the repository by path, those of the modules in
+// its folders with them.
+func sources(t *testing.T) map[string]*ast.File {
+	t.Helper()
+	files := make(map[string]*ast.File)
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (strings.HasPrefix(d.Name(), ".") && path != "." || d.Name() == "testdata" || d.Name() == "node_modules") {
+			return fs.SkipDir
+		}
+		if strings.HasSuffix(path, ".go") {
+			files[path], err = parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
 }

@@ -1,6 +1,7 @@
 package apps
 
 import (
+	"flag"
 	"fmt"
 	"reflect"
 	"slices"
@@ -29,10 +30,12 @@ func testTree(t *testing.T, environment string) render.Tree {
 	return tree
 }
 
+var update = flag.Bool("update", false, "accept what is rendered: write the golden files")
+
 func TestGolden(t *testing.T) {
 	for _, env := range EnvironmentNames() {
 		t.Run(env, func(t *testing.T) {
-			golden.Check(t, testTree(t, env), "../golden/"+env)
+			golden.Check(t, testTree(t, env), golden.Options{Dir: "../golden/" + env, Update: *update})
 		})
 	}
 }

@@ -1,14 +1,17 @@
 package golden_test
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
-	goruntime "runtime"
+	"regexp"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
-	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -19,55 +22,39 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
-const deployment = `# header
-apiVersion: apps/v1
-kind: Deployment
-metadata:
-  annotations:
-    example.com/team: web
-  name: web
-  namespace: shop
-spec:
-  replicas: 2
-  template:
-    spec:
-      containers:
-      - env:
-        - name: PORT
-          value: "3000"
-        - name: MODE
-          value: |
-            one
-            two
-            three
-        args:
-        - a
-        - b
-        name: web
-`
+// tree is a small layer with a text beside it.
+func tree(config map[string]string, more ...render.File) render.Tree {
+	return render.Tree{
+		Name:   "a test",
+		Layers: []render.Layer{{Name: "a", Files: append([]render.File{{Name: "web", Components: []render.Component{data(config)}}}, more...)}},
+		Texts:  []render.Text{{Name: "README.md", Content: func() (string, error) { return "one\n" + config["TEXT"] + "\n", nil }}},
+	}
+}
 
-const service = `apiVersion: v1
-kind: Service
-metadata:
-  name: web
-  namespace: shop
-`
+// data is a component of one ConfigMap.
+type data map[string]string
+
+func (d data) Objects() ([]render.Object, error) {
+	return []render.Object{&corev1.ConfigMap{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
+		ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "shop"},
+		Data:       d,
+	}}, nil
+}
+
+func (data) About() object.About { return object.About{} }
 
 func header(path string) string {
 	return "# Rendered by a test as " + path + ". Do not edit: change the definitions and render again.\n"
 }
 
-// TestLink: a lock file of Emacs is a link to nowhere.
-func TestLink(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.Symlink("me@host.1234", filepath.Join(dir, ".#web.yaml")); err != nil {
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(t.TempDir(), filepath.Join(dir, "link.yaml")); err != nil {
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
-	}
-	if diff, err := golden.Diff(os.DirFS(dir), nil); diff != "" || err != nil {
-		t.Errorf("%v\n%s", err, diff)
 	}
 }
 
@@ -80,9 +67,190 @@ type recorder struct {
 func (r *recorder) Helper() {}
 func (r *recorder) Fatalf(format string, args ...any) {
 	r.failed = fmt.Sprintf(format, args...)
-	goruntime.Goexit()
+	runtime.Goexit()
 }
 func (r *recorder) Errorf(format string, args ...any) { r.failed = fmt.Sprintf(format, args...) }
+
+// failure returns the text with which a test fails. It is empty where the test
+// passes.
+func failure(t *testing.T, test func(testing.TB)) string {
+	t.Helper()
+	r := &recorder{TB: t}
+	var wg sync.WaitGroup
+	wg.Go(func() { test(r) })
+	wg.Wait()
+	return r.failed
+}
+
+func check(t *testing.T, tree render.Tree, o golden.Options) string {
+	t.Helper()
+	return failure(t, func(t testing.TB) { golden.Check(t, tree, o) })
+}
+
+// TestCheck: what was accepted passes, and everything else is told by file,
+// object and field.
+func TestCheck(t *testing.T) {
+	extra := render.File{Name: "extra", Components: []render.Component{renamed{data{"A": "1"}}}}
+	for _, tc := range []struct {
+		name string
+		// tree is rendered after the one of base was accepted.
+		tree render.Tree
+		// spoil changes the accepted files.
+		spoil func(t *testing.T, dir string)
+		want  string
+	}{
+		{name: "nothing", tree: tree(map[string]string{"A": "1", "TEXT": "two"})},
+		{
+			name: "fields and lines",
+			tree: tree(map[string]string{"A": "2", "B": "3", "TEXT": "2"}),
+			want: `  README.md
+    -   two
+    +   2
+  a/web.yaml
+    ConfigMap shop/web
+    -   data.A: "1"
+    +   data.A: "2"
+    +   data.B: "3"
+    -   data.TEXT: two
+    +   data.TEXT: "2"
+`,
+		},
+		{name: "a new file", tree: tree(map[string]string{"A": "1", "TEXT": "two"}, extra), want: "+ a/extra.yaml: a new file\n"},
+		{
+			name:  "a file that is missing",
+			tree:  tree(map[string]string{"A": "1", "TEXT": "two"}),
+			spoil: func(t *testing.T, dir string) { os.Remove(filepath.Join(dir, "a/web.yaml")) },
+			want:  "+ a/web.yaml: a new file\n",
+		},
+		{
+			name: "files of an earlier rendering",
+			tree: tree(map[string]string{"A": "1", "TEXT": "two"}),
+			spoil: func(t *testing.T, dir string) {
+				write(t, filepath.Join(dir, "old/web.yaml"), header("old/web.yaml"))
+				write(t, filepath.Join(dir, "deep/er/ci.yml"), header("deep/er/ci.yml"))
+				write(t, filepath.Join(dir, "OLD.md"), "<!-- "+strings.TrimSpace(header("OLD.md")[2:])+" -->\n")
+			},
+			want: "- OLD.md: no longer rendered\n- deep/er/ci.yml: no longer rendered\n- old/web.yaml: no longer rendered\n",
+		},
+		{
+			name:  "a manifest beside those of a layer",
+			tree:  tree(map[string]string{"A": "1", "TEXT": "two"}),
+			spoil: func(t *testing.T, dir string) { write(t, filepath.Join(dir, "a/theirs.yaml"), "a: 1\n") },
+			want:  "- a/theirs.yaml: no longer rendered\n",
+		},
+		{
+			name: "what cannot be an accepted file",
+			tree: tree(map[string]string{"A": "1", "TEXT": "two"}),
+			spoil: func(t *testing.T, dir string) {
+				for path, text := range map[string]string{
+					".DS_Store": "x", "a/.DS_Store": "x", "Thumbs.db": "x", "desktop.ini": "x", "a/4913": "",
+					"a/.web.yaml.swp": "x", "a/.web.yaml": "a: 1\n", "a/._web.yaml": "x", "a/#web.yaml#": "a: 1\n",
+					"a/web.yaml~": "a: 1\n", "a/web.yaml.orig": "a: 1\n", "a/web.yaml.rej": "x", "a/web.yaml.bak": "a: 1\n", "a/web.yaml.swp": "x",
+					"a/web copy.yaml": header("a/web.yaml"), "a/Copy of web.yaml": "a: 1\n", "a/web (1).yaml": "a: 1\n",
+					"a/web.bak.yaml": header("a/web.yaml"), "backup/web.yaml": header("a/web.yaml"),
+					".git/config": "x", ".idea/a.yaml": "a: 1\n", "a/.vscode/web.yaml": header("a/.vscode/web.yaml"),
+					"notes.txt": "mine", "a/NOTES.md": "mine", "elsewhere/values.yaml": "a: 1\n", "a/web.json": "{}",
+				} {
+					write(t, filepath.Join(dir, path), text)
+				}
+				// A lock file of Emacs is a link to nowhere.
+				for link, to := range map[string]string{".#web.yaml": "me@host.1234", "link.yaml": t.TempDir()} {
+					if err := os.Symlink(to, filepath.Join(dir, link)); err != nil {
+						t.Fatal(err)
+					}
+				}
+			},
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			dir := t.TempDir()
+			base := tree(map[string]string{"A": "1", "TEXT": "two"})
+			if failed := check(t, base, golden.Options{Dir: dir}); !strings.Contains(failed, "+ README.md: a new file\n+ a/web.yaml: a new file\n") {
+				t.Errorf("before anything is accepted the test says\n%s", failed)
+			}
+			if failed := check(t, base, golden.Options{Dir: dir, Update: true}); failed != "" {
+				t.Fatalf("accepting: %s", failed)
+			}
+			if tc.spoil != nil {
+				tc.spoil(t, dir)
+			}
+			want := ""
+			if tc.want != "" {
+				want = "what is rendered is not what was accepted in " + dir + " (-accepted +rendered):\n\n" + tc.want +
+					"\nIf that is what you meant, accept it, and have the change reviewed:\n\n\tgo test ./golden -update\n"
+			}
+			if d := cmp.Diff(want, check(t, tc.tree, golden.Options{Dir: dir})); d != "" {
+				t.Errorf("(-want +got)\n%s", d)
+			}
+		})
+	}
+}
+
+// renamed is the component with another name.
+type renamed struct{ data }
+
+func (r renamed) Objects() ([]render.Object, error) {
+	objects, err := r.data.Objects()
+	objects[0].SetName("extra")
+	return objects, err
+}
+
+// TestFile: one text is compared, and written with update.
+func TestFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "testdata", "list.txt")
+	file := func(text string, update bool) string {
+		return failure(t, func(t testing.TB) { golden.File(t, path, []byte(text), update) })
+	}
+	head, tail := "what is made is not what was accepted in "+path+" (-accepted +made):\n\n", "\nIf that is what you meant, accept it, and have the change reviewed:\n\n\tgo test ./golden -update\n"
+	for _, step := range []struct {
+		text   string
+		update bool
+		want   string
+	}{
+		{"a\nb\n", false, head + "+ list.txt: a new file\n" + tail},
+		{"a\nb\n", true, ""},
+		{"a\nb\n", false, ""},
+		{"a\nc\n", false, head + "  list.txt\n    -   b\n    +   c\n" + tail},
+		{"a\nc\n", true, ""},
+		{"a\nc\n", false, ""},
+	} {
+		if got := file(step.text, step.update); got != step.want {
+			t.Errorf("%q, update %v: the test says\n%s\nwant\n%s", step.text, step.update, got, step.want)
+		}
+	}
+}
+
+// TestRefused: what cannot be rendered fails the test, and is not accepted.
+func TestRefused(t *testing.T) {
+	for _, update := range []bool{false, true} {
+		dir := filepath.Join(t.TempDir(), "golden")
+		twice := render.File{Name: "twice", Components: []render.Component{data{"A": "1"}}}
+		failed := check(t, tree(nil, twice), golden.Options{Dir: dir, Update: update})
+		if !strings.Contains(failed, "rendering for "+dir+":\n") || !strings.Contains(failed, "ConfigMap shop/web: stands in") {
+			t.Errorf("update %v: the test says\n%s", update, failed)
+		}
+		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("update %v: something was accepted", update)
+		}
+	}
+}
+
+// TestTwice: a component whose output changes is told from a change of the
+// definitions, and is not accepted.
+func TestTwice(t *testing.T) {
+	for _, update := range []bool{false, true} {
+		dir := filepath.Join(t.TempDir(), "golden")
+		changing := render.File{Name: "c", Components: []render.Component{changing{new(int)}}}
+		failed := check(t, tree(nil, changing), golden.Options{Dir: dir, Update: update})
+		want := "  a/c.yaml\n    ConfigMap shop/c\n    -   data.COUNT: n1\n    +   data.COUNT: n2\n"
+		if !strings.HasPrefix(failed, "two renderings of one tree differ") || !strings.HasSuffix(failed, want) {
+			t.Errorf("the test says\n%s\nwant at its end\n%s", failed, want)
+		}
+		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+			t.Error("something was accepted")
+		}
+	}
+}
 
 // changing is a component that makes another object each time.
 type changing struct{ count *int }
@@ -98,156 +266,39 @@ func (c changing) Objects() ([]render.Object, error) {
 
 func (changing) About() object.About { return object.About{} }
 
-// TestTwice: a component whose output changes is told from a change of the
-// definitions.
-func TestTwice(t *testing.T) {
-	tree := render.Tree{Name: "a test", Layers: []render.Layer{{Name: "a", Files: []render.File{{Name: "c", Components: []render.Component{changing{new(int)}}}}}}}
-	r := &recorder{TB: t}
-	var wg sync.WaitGroup
-	wg.Go(func() { golden.Check(r, tree, t.TempDir()) })
-	wg.Wait()
-	want := "  a/c.yaml\n    ConfigMap shop/c\n    -   data.COUNT: n1\n    +   data.COUNT: n2\n"
-	if !strings.HasPrefix(r.failed, "two renderings of one tree differ") || !strings.HasSuffix(r.failed, want) {
-		t.Errorf("the test says\n%s\nwant at its end\n%s", r.failed, want)
+// TestTenStarts: a golden test that fails says the same at each start of the
+// program.
+func TestTenStarts(t *testing.T) {
+	const env = "GOLDEN_TEST_DIR"
+	many := func(value string) map[string]string {
+		m := map[string]string{"TEXT": value}
+		for i := range 40 {
+			m[fmt.Sprintf("K%d", i)] = "one\n" + strings.Repeat(value+"\n", i%4) + "end\n"
+		}
+		return m
 	}
-}
-
-func TestDiff(t *testing.T) {
-	for _, tc := range []struct {
-		name             string
-		golden, rendered map[string]string
-		want             string
-	}{
-		{"nothing", map[string]string{"a/web.yaml": deployment}, map[string]string{"a/web.yaml": deployment}, ""},
-		{
-			"fields",
-			map[string]string{"a/web.yaml": deployment},
-			map[string]string{"a/web.yaml": `# header
-apiVersion: apps/v1
-kind: Deployment
-metadata:
-  annotations:
-    example.com/team: api
-  name: web
-  namespace: shop
-spec:
-  template:
-    spec:
-      containers:
-      - env:
-        - name: HOST
-          value: "yes"
-        - name: PORT
-          value: "3001"
-        - name: MODE
-          value: |
-            one
-            2
-            three
-        args:
-        - a
-        - b
-        - c
-        name: web
-        resources:
-          limits:
-            memory: 1Gi
-`},
-			`  a/web.yaml
-    Deployment shop/web
-    -   metadata.annotations[example.com/team]: web
-    +   metadata.annotations[example.com/team]: api
-    -   spec.replicas: 2
-    +   spec.template.spec.containers[web].args[2]: c
-    +   spec.template.spec.containers[web].env[HOST]:
-    +       name: HOST
-    +       value: "yes"
-    -   spec.template.spec.containers[web].env[MODE].value: two
-    +   spec.template.spec.containers[web].env[MODE].value: "2"
-    -   spec.template.spec.containers[web].env[PORT].value: "3000"
-    +   spec.template.spec.containers[web].env[PORT].value: "3001"
-    +   spec.template.spec.containers[web].resources:
-    +       limits:
-    +         memory: 1Gi
-`,
-		},
-		{
-			"objects",
-			map[string]string{"a/web.yaml": deployment},
-			map[string]string{"a/web.yaml": service},
-			`  a/web.yaml
-  + Service shop/web: a new object
-  - Deployment shop/web: no longer rendered
-`,
-		},
-		{
-			"files",
-			map[string]string{"a/old.yaml": service},
-			map[string]string{"a/new.yaml": service},
-			"+ a/new.yaml: a new file\n- a/old.yaml: not rendered; -update removes it if an earlier rendering wrote it\n",
-		},
-		{
-			"an old golden of a layer that is gone",
-			map[string]string{"old/web.yaml": header("old/web.yaml") + service, "OLD.md": "<!-- " + strings.TrimSpace(header("OLD.md")[2:]) + " -->\n"},
-			map[string]string{"a/new.yaml": service},
-			"+ a/new.yaml: a new file\n- OLD.md: not rendered; -update removes it if an earlier rendering wrote it\n- old/web.yaml: not rendered; -update removes it if an earlier rendering wrote it\n",
-		},
-		{
-			"what cannot be a golden",
-			map[string]string{
-				"a/web.yaml": header("a/web.yaml") + service,
-				".DS_Store":  "x", "a/.DS_Store": "x", "Thumbs.db": "x", "desktop.ini": "x", "a/4913": "",
-				"a/.web.yaml.swp": "x", "a/.web.yaml": service, "a/._web.yaml": "x", ".#web.yaml": "x", "a/#web.yaml#": service,
-				"a/web.yaml~": service, "a/web.yaml.orig": service, "a/web.yaml.rej": "x", "a/web.yaml.bak": service, "a/web.yaml.swp": "x",
-				"a/web copy.yaml": header("a/web.yaml") + service, "a/Copy of web.yaml": service, "a/web (1).yaml": service,
-				"a/web.bak.yaml": header("a/web.yaml") + service, "backup/web.yaml": header("a/web.yaml") + service,
-				".git/config": "x", ".idea/a.yaml": service, "a/.vscode/web.yaml": header("a/.vscode/web.yaml"),
-				"notes.txt": "mine", "a/NOTES.md": "mine", "elsewhere/values.yaml": "a: 1\n", "a/web.json": "{}",
-			},
-			map[string]string{"a/web.yaml": header("a/web.yaml") + service},
-			"",
-		},
-		{
-			"a comment",
-			map[string]string{"a/web.yaml": "# one\n" + service},
-			map[string]string{"a/web.yaml": "# two\n" + service},
-			"  a/web.yaml\n    -   # one\n    +   # two\n",
-		},
-		{
-			"prose",
-			map[string]string{"README.md": "one\ntwo\n"},
-			map[string]string{"README.md": "one\n2\n"},
-			"  README.md\n    -   two\n    +   2\n",
-		},
-		{
-			"the order of objects",
-			map[string]string{"a/web.yaml": service + "---\n" + deployment},
-			map[string]string{"a/web.yaml": deployment + "---\n" + service},
-			"", // only that there is a difference
-		},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			files := fstest.MapFS{}
-			for path, text := range tc.golden {
-				files[path] = &fstest.MapFile{Data: []byte(text)}
-			}
-			var rendered []render.Rendered
-			for path, text := range tc.rendered {
-				rendered = append(rendered, render.Rendered{Path: path, Data: []byte(text)})
-			}
-			got, err := golden.Diff(files, rendered)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if tc.name == "the order of objects" {
-				if got == "" {
-					t.Error("two orders of the same objects are the same")
-				}
-				return
-			}
-			if d := cmp.Diff(tc.want, got); d != "" {
-				t.Errorf("(-want +got)\n%s", d)
-			}
-		})
+	if dir := os.Getenv(env); dir != "" { // the program that is started
+		golden.Check(t, tree(many("after")), golden.Options{Dir: dir})
+		return
+	}
+	dir := t.TempDir()
+	golden.Check(t, tree(many("before")), golden.Options{Dir: dir, Update: true})
+	seconds := regexp.MustCompile(`\(\d+\.\d+s\)`)
+	first := ""
+	for i := range 10 {
+		program := exec.Command(os.Args[0], "-test.run=^TestTenStarts$")
+		program.Env = append(os.Environ(), env+"="+dir)
+		out, err := program.CombinedOutput()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			t.Fatalf("start %d does not fail: %v\n%s", i, err, out)
+		}
+		text := seconds.ReplaceAllString(string(out), "")
+		if i == 0 {
+			first = text
+		}
+		if !strings.Contains(text, "data.K1: after") || text != first {
+			t.Fatalf("start %d says\n%s\nand the first said\n%s", i, text, first)
+		}
 	}
 }

@@ -3,7 +3,6 @@ package authentik
 import (
 	"flag"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -15,9 +14,10 @@ import (
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/golden"
 )
 
-var update = flag.Bool("update", false, "write testdata anew")
+var update = flag.Bool("update", false, "accept what is rendered: write testdata/blueprint.yaml")
 
 // portal is all defaults, tools differs wherever a client can.
 func portal() components.OIDCClient {
@@ -69,21 +69,9 @@ func text(t *testing.T, b Blueprint) string {
 	return config.Data[b.Name+".yaml"]
 }
 
-func TestText(t *testing.T) {
+func TestGolden(t *testing.T) {
 	got := text(t, blueprint())
-	const golden = "testdata/blueprint.yaml"
-	if *update {
-		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
-		t.Errorf("(-golden +rendered), accept with go test ./components/authentik -update:\n%s", diff)
-	}
+	golden.File(t, "testdata/blueprint.yaml", []byte(got), *update)
 	if again := text(t, blueprint()); again != got {
 		t.Error("the second rendering differs from the first")
 	}

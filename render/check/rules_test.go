@@ -3,27 +3,26 @@ package check_test
 import (
 	"bytes"
 	"flag"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/golden"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/check"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/manifest"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
-var update = flag.Bool("update", false, "write what the rules find into their test files")
+var update = flag.Bool("update", false, "accept what the rules find: write it into testdata/rules")
 
-// TestRules puts the manifests of testdata/rules/ID.txtar to all rules. Of a
+// TestGolden puts the manifests of testdata/rules/ID.txtar to all rules. Of a
 // file NAME.yaml whose findings stand in NAME.txt, the rule ID must find at
 // least one, and no other rule may find what is not there; every other
 // manifest is healthy. What stands in elsewhere.yaml exists elsewhere.
-func TestRules(t *testing.T) {
+func TestGolden(t *testing.T) {
 	for _, rule := range check.Rules() {
 		t.Run(rule.ID, func(t *testing.T) {
 			path := filepath.Join("testdata", "rules", rule.ID+".txtar")
@@ -50,8 +49,7 @@ func TestRules(t *testing.T) {
 				for _, finding := range findings {
 					got.WriteString(finding.Severity.String() + " " + finding.Rule + ": " + finding.Error() + "\n")
 				}
-				want, planted := files[name+".txt"]
-				if !planted {
+				if _, planted := files[name+".txt"]; !planted {
 					healthy++
 					if got.Len() > 0 {
 						t.Errorf("%s is healthy, and is refused:\n%s", f.Name, &got)
@@ -62,20 +60,12 @@ func TestRules(t *testing.T) {
 				if !slices.ContainsFunc(findings, func(f object.Finding) bool { return f.Rule == rule.ID }) {
 					t.Errorf("%s: the fault is not found", f.Name)
 				}
-				if *update {
-					archive.Files[i+1].Data = []byte(got.String())
-				} else if d := cmp.Diff(string(want), got.String()); d != "" {
-					t.Errorf("%s (-want +got)\n%s", f.Name, d)
-				}
+				archive.Files[i+1].Data = []byte(got.String())
 			}
 			if faults == 0 || healthy == 0 {
 				t.Errorf("%s has %d planted faults and %d healthy neighbours: give it one of each", path, faults, healthy)
 			}
-			if *update {
-				if err := os.WriteFile(path, txtar.Format(archive), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
+			golden.File(t, path, txtar.Format(archive), *update)
 		})
 	}
 }

@@ -14,17 +14,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/owenrumney/go-sarif/v3/pkg/report/v210/sarif"
 
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/golden"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/check"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/check/report"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
-var update = flag.Bool("update", false, "write the page of rules")
+var update = flag.Bool("update", false, "accept the page of rules: write it")
 
-// TestRulesPage: the page in docs is the one that the code makes, and it has
+// TestGolden: the page in docs is the one that the code makes, and it has
 // every rule.
-func TestRulesPage(t *testing.T) {
-	const page = "../../../docs/rules.md"
+func TestGolden(t *testing.T) {
 	var b bytes.Buffer
 	if err := report.WriteRules(&b); err != nil {
 		t.Fatal(err)
@@ -34,18 +34,7 @@ func TestRulesPage(t *testing.T) {
 			t.Errorf("the page lacks %s", r.ID)
 		}
 	}
-	if *update {
-		if err := os.WriteFile(page, b.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(string(want), b.String()); d != "" {
-		t.Errorf("docs/rules.md is not what the rules say; accept with make golden (-want +got):\n%s", d)
-	}
+	golden.File(t, "../../../docs/rules.md", b.Bytes(), *update)
 }
 
 const pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: web, namespace: ns}\nspec: {containers: [{name: web}]}\n"
