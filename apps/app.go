@@ -3,42 +3,78 @@ package apps
 import (
 	"fmt"
 	"maps"
-	"slices"
-	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/nuxt"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/traefik"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
 )
 
-// App is one first-party app: what runs, its public address, its public and
-// its secret configuration.
+// App is one first-party app, stated once. Its Ingress, its client at
+// Authentik, the NetworkPolicies on both sides, its DNS record and its part of
+// the documentation follow.
 type App struct {
-	Web     components.WebApp
-	Ingress components.TLSIngress
-	// Config is the ConfigMap that Web reads. If nil, it reads none.
-	Config *components.ConfigMap
-	Secret secret.Contract
+	// Web is what runs, with its variables, its ConfigMap and its sign-in.
+	Web components.WebApp
+	// Host is the name of the app below the domain of the environment.
+	Host string
+	// Keys of the app's Secret, which is named after it. An app with sign-in
+	// states them in the client of its Login instead.
+	Keys []secret.Key
 	// Internet lets the app reach every public address over HTTPS. To what it
 	// is given, it has its way without that: see connect.
 	Internet bool
 	// InternetAssumed says that nobody has confirmed that the app calls hosts
 	// there at all.
 	InternetAssumed bool
-	// Code is what the app's own code must do for all this to hold.
-	Code []string
+	// Code returns what the app's own code must do for all this to hold, a
+	// sentence or a few each, in Markdown. If nil, nothing but the probes.
+	Code func(components.WebApp) []string
+}
+
+// app fills in what every app of the environment has.
+func (e Environment) app(a App) App {
+	a.Web.Namespace = namespace
+	a.Web.Image = e.Image(a.Web.Name)
+	a.Web.PullSecret = pullSecret()
+	if a.Web.Login == nil {
+		env := a.contract().Env()
+		maps.Copy(env, a.Web.SecretEnv)
+		a.Web.SecretEnv = env
+	}
+	return a
+}
+
+// contract is that of the app's Secret.
+func (a App) contract() secret.Contract {
+	if a.Web.Login != nil {
+		return a.Web.Login.OIDCClient().Secret()
+	}
+	return secret.Contract{Name: a.Web.Name + "-secrets", Namespace: namespace, Keys: a.Keys}
+}
+
+// ingress is the public address of the app.
+func (a App) ingress(env Environment) components.TLSIngress {
+	return components.TLSIngress{
+		Host:        env.Host(a.Host),
+		Backend:     a.Web,
+		Issuer:      env.Issuer,
+		Redirect:    redirect().Ref(),
+		Middlewares: []components.MiddlewareRef{headers().Ref()},
+		Assumed:     true,
+	}
 }
 
 // files are the app's files: one, and one more for a ConfigMap.
-func (a App) files() []render.File {
-	files := []render.File{{Name: a.Web.Name, Components: []render.Component{a.Web, a.Ingress}}}
-	if a.Config != nil {
-		files = append(files, render.File{Name: a.Config.Name, Components: []render.Component{*a.Config}})
+func (a App) files(env Environment) []render.File {
+	files := []render.File{{Name: a.Web.Name, Components: []render.Component{a.Web, a.ingress(env)}}}
+	if c := a.Web.Config; c != nil {
+		files = append(files, render.File{Name: c.Name, Components: []render.Component{*c}})
 	}
 	return files
 }
@@ -93,47 +129,17 @@ func printenv(app, name string) string {
 
 // sessionVariables returns the assumed variables of an app, those of its
 // session store beside the given ones.
-func sessionVariables(login *components.OIDCClient, assumed map[string]string) map[string]string {
+func sessionVariables(login nuxt.Login, assumed map[string]string) map[string]string {
 	all := maps.Clone(assumed)
 	if all == nil {
 		all = make(map[string]string)
 	}
 	if login.Sessions != nil {
-		for _, name := range []string{components.EnvRedisPrefix, components.EnvRedisTTL} {
-			all[name] = "the nitro plugin of " + login.Name + " that mounts oidc: it reads the variable"
+		for _, name := range []string{nuxt.EnvRedisPrefix, nuxt.EnvRedisTTL} {
+			all[name] = "the nitro plugin of " + login.Client.Name + " that mounts oidc: it reads the variable"
 		}
 	}
 	return all
-}
-
-// nuxtCode is what the code of a Nuxt app must do: what its variables demand
-// of nuxt.config, and what its sign-in demands.
-func nuxtCode(web components.WebApp) []string {
-	names := slices.Collect(maps.Keys(web.Env))
-	names = slices.AppendSeq(names, maps.Keys(web.SecretEnv))
-	var list []string
-	if web.Login != nil {
-		names = slices.AppendSeq(names, maps.Keys(web.Login.Env()))
-		list = web.Login.Code()
-	}
-	slices.Sort(names)
-	var public, private []string
-	for _, name := range names {
-		rest, nuxt := strings.CutPrefix(name, "NUXT_")
-		key, isPublic := strings.CutPrefix(rest, "PUBLIC_")
-		switch {
-		case !nuxt || strings.HasPrefix(rest, "OIDC_"):
-		case isPublic:
-			public = append(public, components.RuntimeConfigKey(key))
-		default:
-			private = append(private, components.RuntimeConfigKey(rest))
-		}
-	}
-	line := "nuxt.config declares " + code(public...) + " under `runtimeConfig.public`"
-	if len(private) > 0 {
-		line += " and " + code(private...) + " under `runtimeConfig`"
-	}
-	return append([]string{line + ", empty: Nuxt overrides declared keys only."}, list...)
 }
 
 // containerEnv is the variables of the app's container.

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/nuxt"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/golden"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
@@ -224,80 +225,93 @@ func TestThirdEnvironment(t *testing.T) {
 		}
 	}
 	tr := newTier(env)
-	tr.apps[0].Web.Env["URL"] = "https://app.dezky.eu"
+	named(t, tr.apps, "platform-api").Web.Env["URL"] = "https://app.dezky.eu"
 	if _, _, err := tr.tree().Files(); err == nil || !strings.Contains(err.Error(), "holds app.dezky.eu, of the domain of another environment") {
 		t.Errorf("an address of production passes: %v", err)
 	}
 }
 
+// named is the app of that name.
+func named(t *testing.T, apps []App, name string) *App {
+	t.Helper()
+	for i := range apps {
+		if apps[i].Web.Name == name {
+			return &apps[i]
+		}
+	}
+	t.Fatalf("there is no app %s", name)
+	return nil
+}
+
 // TestIncidents plants each incident of the tier's past in its definitions,
 // and reads the refusal.
 func TestIncidents(t *testing.T) {
-	edit := func(change func(*tier)) func(*testing.T) tier {
-		return func(*testing.T) tier {
+	edit := func(change func(*tier)) func() render.Tree {
+		return func() render.Tree {
 			tr := newTier(Environments()[0])
 			change(&tr)
-			return tr
+			return tr.tree()
 		}
 	}
-	// An app and its client, of which the blueprint has a copy.
-	login := func(tr *tier, name string, change func(*components.OIDCClient)) {
-		for i := range tr.apps {
-			if tr.apps[i].Web.Name == name {
-				change(tr.apps[i].Web.Login)
-				tr.apps[i].Ingress.Backend.Login = tr.apps[i].Web.Login
+	login := func(name string, change func(*nuxt.Login)) func() render.Tree {
+		return edit(func(tr *tier) {
+			web := &named(t, tr.apps, name).Web
+			l := web.Login.(nuxt.Login)
+			change(&l)
+			web.Login = l
+		})
+	}
+	// The Ingress follows from the app, so a fault is planted behind the tier.
+	ingress := func(name string, change func(*components.TLSIngress)) func() render.Tree {
+		return func() render.Tree {
+			tree := newTier(Environments()[0]).tree()
+			for _, layer := range tree.Layers {
+				for _, file := range layer.Files {
+					for i, c := range file.Components {
+						if t, ok := c.(components.TLSIngress); ok && t.Backend.Name == name {
+							change(&t)
+							file.Components[i] = t
+						}
+					}
+				}
 			}
-		}
-		for i := range tr.blueprint.Clients {
-			if tr.blueprint.Clients[i].Name == name {
-				change(&tr.blueprint.Clients[i])
-			}
+			return tree
 		}
 	}
-	const portalIndex, operatorIndex = 1, 3
 	for _, tc := range []struct {
 		name string
-		tier func(*testing.T) tier
+		tree func() render.Tree
 		want string
 	}{
-		{"no offline_access", edit(func(tr *tier) {
-			login(tr, "operator", func(c *components.OIDCClient) { c.Scopes = []string{"openid", "profile", "email"} })
-		}), "apps/operator.yaml: WebApp dezky-apps/operator: login.scopes: Invalid value: [\"openid\",\"profile\",\"email\"]: must contain offline_access, since the app refreshes by itself"},
-		{"two replicas on sessions in memory", edit(func(tr *tier) {
-			login(tr, "portal", func(c *components.OIDCClient) { c.Sessions, c.Development = nil, true })
-		}), "apps/portal.yaml: WebApp dezky-apps/portal: replicas: Invalid value: 2: sessions are in the memory of one pod"},
+		{"no offline_access", login("operator", func(l *nuxt.Login) { l.Client.Scopes = []string{"openid", "profile", "email"} }), "apps/operator.yaml: WebApp dezky-apps/operator: login.client.scopes: Invalid value: [\"openid\",\"profile\",\"email\"]: must contain offline_access, since the app refreshes by itself"},
+		{"two replicas on sessions in memory", login("portal", func(l *nuxt.Login) { l.Sessions, l.Development = nil, true }), "apps/portal.yaml: WebApp dezky-apps/portal: replicas: Invalid value: 2: sessions are in the memory of one pod"},
 		{"sessions that a release ends", edit(func(tr *tier) {
-			login(tr, "portal", func(c *components.OIDCClient) { c.Sessions = nil })
-			tr.apps[portalIndex].Web.Replicas = 1
+			web := &named(t, tr.apps, "portal").Web
+			l := web.Login.(nuxt.Login)
+			l.Sessions = nil
+			web.Login, web.Replicas = l, 1
 		}), "login.sessions: Required value: outside development sessions must be shared"},
-		{"an environment that forgot to share its sessions", func(*testing.T) tier {
+		{"an environment that forgot to share its sessions", func() render.Tree {
 			env := Environments()[0]
 			env.SharedSessions, env.SessionReplicas = false, 1
-			return newTier(env)
+			return newTier(env).tree()
 		}, "apps/portal.yaml: WebApp dezky-apps/portal: login.sessions: Required value: outside development sessions must be shared"},
-		{"one key prefix for two apps", edit(func(tr *tier) {
-			login(tr, "operator", func(c *components.OIDCClient) { s := *c.Sessions; s.Prefix = "portal"; c.Sessions = &s })
-		}), "uses the keys portal:* in Redis redis.dezky-data.svc.cluster.local:6379, database 1, and so does apps/operator.yaml: dezky-apps/operator: each needs its own"},
-		{"one slug for two apps", edit(func(tr *tier) {
-			login(tr, "operator", func(c *components.OIDCClient) { c.Slug = "portal" })
-		}), "uses the Authentik slug portal at auth.dezky.eu, and so does apps/operator.yaml: dezky-apps/operator"},
+		{"one key prefix for two apps", login("operator", func(l *nuxt.Login) { s := *l.Sessions; s.Prefix = "portal"; l.Sessions = &s }), "uses the keys portal:* in Redis redis.dezky-data.svc.cluster.local:6379, database 1, and so does apps/operator.yaml: dezky-apps/operator: each needs its own"},
+		{"one slug for two apps", login("operator", func(l *nuxt.Login) { l.Client.Slug = "portal" }), "uses the Authentik slug portal at auth.dezky.eu, and so does apps/operator.yaml: dezky-apps/operator"},
 		{"sign-out to the other environment", edit(func(tr *tier) {
-			tr.apps[operatorIndex].Web.Env["NUXT_PUBLIC_SIGN_OUT_URL"] = "https://auth.dezky.local/application/o/operator/end-session/"
+			named(t, tr.apps, "operator").Web.Env["NUXT_PUBLIC_SIGN_OUT_URL"] = "https://auth.dezky.local/application/o/operator/end-session/"
 		}), `apps/operator.yaml: Deployment dezky-apps/operator: "value: https://auth.dezky.local/application/o/operator/end-session/" holds auth.dezky.local, of the domain of another environment`},
-		{"the client of the other environment", edit(func(tr *tier) {
-			login(tr, "operator", func(c *components.OIDCClient) { c.Authentik = "auth.dezky.local" })
-		}), "holds auth.dezky.local, of the domain of another environment"},
+		{"the client of the other environment", login("operator", func(l *nuxt.Login) { l.Client.Authentik = "auth.dezky.local" }), "holds auth.dezky.local, of the domain of another environment"},
 		{"plain HTTP", edit(func(tr *tier) {
-			tr.apps[portalIndex].Web.Env["NUXT_PUBLIC_PORTAL_URL"] = "http://app.dezky.eu"
+			named(t, tr.apps, "portal").Web.Env["NUXT_PUBLIC_PORTAL_URL"] = "http://app.dezky.eu"
 		}), `"value: http://app.dezky.eu" sends to app.dezky.eu in plain HTTP`},
-		{"a sign-in at another host than the Ingress", edit(func(tr *tier) {
-			tr.apps[portalIndex].Ingress.Host = "www.dezky.eu"
-		}), `apps/portal.yaml: TLSIngress dezky-apps/portal: host: Invalid value: "www.dezky.eu": the sign-in of portal sends browsers back to app.dezky.eu`},
+		{"a sign-in at another host than the Ingress", ingress("portal", func(i *components.TLSIngress) { i.Host = "www.dezky.eu" }), `apps/portal.yaml: TLSIngress dezky-apps/portal: host: Invalid value: "www.dezky.eu": the sign-in of portal sends browsers back to app.dezky.eu`},
 		{"a key that no contract has", edit(func(tr *tier) {
-			tr.apps[0].Web.SecretEnv["NEW_KEY"] = tr.apps[0].Secret.Key("NEW_KEY")
+			a := named(t, tr.apps, "platform-api")
+			a.Web.SecretEnv["NEW_KEY"] = a.contract().Key("NEW_KEY")
 		}), "apps/platform-api.yaml: Deployment dezky-apps/platform-api: spec.template.spec.containers[platform-api].env[NEW_KEY]: Secret dezky-apps/platform-api-secrets has no key NEW_KEY: its keys are"},
-		{"a redirect that outranks ACME", edit(func(tr *tier) {
-			tr.apps[0].Ingress.Changes = []components.Change{components.Edit(func(o components.Object) {
+		{"a redirect that outranks ACME", ingress("platform-api", func(i *components.TLSIngress) {
+			i.Changes = []components.Change{components.Edit(func(o components.Object) {
 				a := o.GetAnnotations()
 				a["traefik.ingress.kubernetes.io/router.priority"] = "100"
 				o.SetAnnotations(a)
@@ -305,7 +319,7 @@ func TestIncidents(t *testing.T) {
 		}), "Ingress dezky-apps/platform-api: metadata.annotations[traefik.ingress.kubernetes.io/router.priority]: can outrank cert-manager's HTTP-01 solver"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			_, _, err := tc.tier(t).tree().Files()
+			_, _, err := tc.tree().Files()
 			if err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("the error is\n%v\nwant in it\n%s", err, tc.want)
 			}

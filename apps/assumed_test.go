@@ -153,9 +153,8 @@ func TestAssumedNeighbour(t *testing.T) {
 // rendered one may reach the neighbours wherever that says they are.
 func TestAssumedConfigReaches(t *testing.T) {
 	for _, assumed := range []bool{false, true} {
-		web := components.WebApp{Name: "web", Namespace: "shop", Port: 3000}
-		apps := []App{{Web: web, Config: &components.ConfigMap{Assumed: assumed}}}
-		connect(apps, "example.com")
+		web := components.WebApp{Name: "web", Namespace: "shop", Port: 3000, Config: &components.ConfigMap{Assumed: assumed}}
+		apps := connect([]App{{Web: web, Host: "web"}}, Environment{Domain: "example.com"})
 		for _, p := range []components.Peer{authentikServer().Peer(), stalwart()} {
 			if got := slices.ContainsFunc(apps[0].Web.Network.To, func(q components.Peer) bool { return reflect.DeepEqual(p, q) }); got != assumed {
 				t.Errorf("keys assumed: %v, may reach %+v: %v", assumed, p, got)
@@ -174,7 +173,7 @@ func TestAssumedOnce(t *testing.T) {
 			if slices.ContainsFunc(all[:i], func(b render.Assumption) bool { return a.What == b.What }) {
 				t.Errorf("%s: %s is told twice", env.Name, a.What)
 			}
-			if tr.runner == nil && strings.Contains(a.What+a.Until, "runner") {
+			if !tr.env.Runner && strings.Contains(a.What+a.Until, "runner") {
 				t.Errorf("%s has no runner, and assumes %s", env.Name, a.What)
 			}
 			if !env.SharedSessions && strings.Contains(a.What, "REDIS") {

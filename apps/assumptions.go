@@ -55,7 +55,7 @@ func (t tier) assumptions() []render.Assumption {
 		Until:   "it is rendered: without it no certificate is asked for, and those that are there stay",
 		Buys:    "certainty that certificates come",
 	})
-	if t.runner != nil {
+	if t.env.Runner {
 		add(apiServerAssumed, render.Assumption{
 			What:    "cluster: the address of the API server behind its Service",
 			Value:   "every address that is no pod's, port 6443",
@@ -70,9 +70,6 @@ func (t tier) assumptions() []render.Assumption {
 			Until:   "the runner may reach Traefik's pods",
 			Buys:    "the runner reaches no pod but those of DNS",
 		})
-	}
-	if t.workflow != nil {
-		list = append(list, t.workflow.Assumptions()...)
 	}
 	for _, a := range t.apps {
 		add(a.InternetAssumed, render.Assumption{

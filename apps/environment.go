@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/nuxt"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
 )
 
@@ -112,35 +113,24 @@ func (e Environment) Image(name string) string { return e.images.Ref(registry + 
 
 // Sessions is the session store of an app: nil, memory, where the environment
 // does not share sessions.
-func (e Environment) Sessions(app string) *components.RedisSessions {
+func (e Environment) Sessions(app string) *nuxt.RedisSessions {
 	if !e.SharedSessions {
 		return nil
 	}
-	return &components.RedisSessions{Address: redisStore().Address(), Database: 1, Prefix: app}
+	return &nuxt.RedisSessions{Address: redisStore().Address(), Database: 1, Prefix: app}
 }
 
 // login is the sign-in of an app; portal and operator differ in name and host
 // only.
-func (e Environment) login(app, host string) *components.OIDCClient {
-	return &components.OIDCClient{
-		Name:        app,
-		Namespace:   namespace,
-		Host:        e.Host(host),
-		Authentik:   e.Host(e.Hosts.Auth),
+func (e Environment) login(app, host string) nuxt.Login {
+	return nuxt.Login{
+		Client: components.OIDCClient{
+			Name:      app,
+			Namespace: namespace,
+			Host:      e.Host(host),
+			Authentik: e.Host(e.Hosts.Auth),
+		},
 		Sessions:    e.Sessions(app),
 		Development: e.Development,
-	}
-}
-
-// ingress is the public address of an app.
-func (e Environment) ingress(host string, web components.WebApp) components.TLSIngress {
-	return components.TLSIngress{
-		Host:        e.Host(host),
-		Backend:     web,
-		Issuer:      e.Issuer,
-		Class:       ingressClass,
-		Redirect:    redirect().Ref(),
-		Middlewares: []components.MiddlewareRef{headers().Ref()},
-		Assumed:     true,
 	}
 }

@@ -15,41 +15,43 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 )
 
-// connect gives every app its NetworkPolicy, made from what the app is given.
-// It may reach each address that stands in what it reads: in its variables, in
-// its ConfigMap, in the contract of its Secret. An app is reached by the
-// proxy, since it has an Ingress, and by the apps that are given its address.
-func connect(apps []App, domain string) {
+// connect returns the apps, each with its NetworkPolicy, made from what it is
+// given. It may reach each address that stands in what it reads: in its
+// variables, in its ConfigMap, in the contract of its Secret. An app is
+// reached by the proxy, since it has an Ingress, and by the apps that are
+// given its address.
+func connect(given []App, env Environment) []App {
+	apps := slices.Clone(given)
 	for i := range apps {
 		apps[i].Web.Network = &components.Network{From: []components.Peer{proxy()}}
 	}
 	for _, a := range apps {
+		reaches := func(p components.Peer) { a.Web.Network.To = addPeer(a.Web.Network.To, p) }
 		for _, address := range a.addresses() {
-			if address.host == a.Ingress.Host {
+			if address.host == env.Host(a.Host) {
 				continue // its own
 			}
 			called := slices.IndexFunc(apps, func(b App) bool { return isService(address.host, b.Web.Name, b.Web.Namespace) })
 			if called >= 0 {
-				a.reaches(apps[called].Web.Peer())
+				reaches(apps[called].Web.Peer())
 				from := &apps[called].Web.Network.From
 				*from = addPeer(*from, a.Web.Peer())
 				continue
 			}
-			a.reaches(address.peer(domain))
+			reaches(address.peer(env.Domain))
 		}
-		if a.Config != nil && a.Config.Assumed {
+		if c := a.Web.Config; c != nil && c.Assumed {
 			// What a live ConfigMap holds comes first, and it may have other
 			// addresses of the same neighbours.
-			a.reaches(authentikServer().Peer())
-			a.reaches(stalwart())
+			reaches(authentikServer().Peer())
+			reaches(stalwart())
 		}
 		if a.Internet {
-			a.reaches(internet(443))
+			reaches(internet(443))
 		}
 	}
+	return apps
 }
-
-func (a App) reaches(p components.Peer) { a.Web.Network.To = addPeer(a.Web.Network.To, p) }
 
 func addPeer(peers []components.Peer, p components.Peer) []components.Peer {
 	if slices.ContainsFunc(peers, func(q components.Peer) bool { return reflect.DeepEqual(p, q) }) {
@@ -73,13 +75,13 @@ func (a App) addresses() []address {
 	if a.Web.Login != nil {
 		maps.Copy(values, a.Web.Login.Env())
 	}
-	if a.Config != nil {
-		maps.Copy(values, a.Config.Data)
-		for name, p := range a.Config.Pending {
+	if c := a.Web.Config; c != nil {
+		maps.Copy(values, c.Data)
+		for name, p := range c.Pending {
 			values[name] = p.Value
 		}
 	}
-	for _, k := range a.Secret.Keys {
+	for _, k := range a.contract().Keys {
 		if u, ok := k.Format.(secret.URI); ok {
 			values[k.Name] = u.Host
 		}

@@ -14,6 +14,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/nuxt"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
 )
@@ -23,29 +24,26 @@ import (
 func smallTier() []App {
 	app := func(name string, env map[string]string) App {
 		web := components.WebApp{Name: name, Namespace: "shop", Image: "registry.example.com/" + name + ":v1", Port: 3000, Env: env}
-		return App{Web: web, Ingress: components.TLSIngress{Host: name + ".example.com", Backend: web}}
+		return App{Web: web, Host: name}
 	}
 	catalog := app("catalog", map[string]string{"PAYMENTS": "https://pay.example.net/v1,https://pay.example.org:8443"})
 	catalog.Web.Port = 4000
-	catalog.Secret = secret.Contract{Keys: []secret.Key{{Name: "MONGODB_URI", Format: secret.URI{Scheme: "mongodb", Host: mongoDB().Address()}}}}
-	catalog.Config = &components.ConfigMap{
+	catalog.Keys = []secret.Key{{Name: "MONGODB_URI", Format: secret.URI{Scheme: "mongodb", Host: mongoDB().Address()}}}
+	catalog.Web.Config = &components.ConfigMap{
 		Data: map[string]string{"AUTHENTIK_API": "http://" + authentikServer().Address(), "QUEUE": "nats.queue.svc.cluster.local:4222", "LEVEL": "7:30"},
 		Pending: map[string]components.Pending{
 			"MAIL": {Value: "http://192.0.2.7:8080"}, "COLD": {}, "FILES": {Value: "http://files.shop.svc:80"},
 		},
 	}
 	shop := app("shop", map[string]string{"CATALOG": catalog.Web.URL(), "SELF": "https://shop.example.com/", "SCOPE": `["openid"]`})
-	shop.Web.Login = &components.OIDCClient{
-		Name: "shop", Namespace: "shop", Host: "shop.example.com", Authentik: "auth.example.com",
-		Sessions: &components.RedisSessions{Address: redisStore().Address(), Prefix: "shop"},
+	shop.Web.Login = nuxt.Login{
+		Client:   components.OIDCClient{Name: "shop", Namespace: "shop", Host: "shop.example.com", Authentik: "auth.example.com"},
+		Sessions: &nuxt.RedisSessions{Address: redisStore().Address(), Prefix: "shop"},
 	}
-	shop.Secret = shop.Web.Login.Secret()
 	page := app("page", map[string]string{"SELF": "https://page.example.com"})
 	files := app("files", nil)
 	files.Internet = true
-	apps := []App{catalog, shop, page, files}
-	connect(apps, "example.com")
-	return apps
+	return connect([]App{catalog, shop, page, files}, Environment{Domain: "example.com"})
 }
 
 func byName(t *testing.T, apps []App, name string) App {
@@ -90,7 +88,7 @@ func TestConnect(t *testing.T) {
 func TestReach(t *testing.T) {
 	tiers := map[string][]App{"small": smallTier()}
 	for _, env := range Environments() {
-		tiers[env.Name] = newTier(env).apps
+		tiers[env.Name] = connect(newTier(env).apps, env)
 	}
 	for name, apps := range tiers {
 		reaches := func(a App, p components.Peer) bool {
@@ -104,18 +102,18 @@ func TestReach(t *testing.T) {
 		}
 		calls := 0
 		for _, a := range apps {
-			login := a.Web.Login
-			same(a, "the session store", reaches(a, redisStore().Peer()), login != nil && login.Sessions != nil)
-			same(a, "the database", reaches(a, mongoDB().Peer()), slices.ContainsFunc(a.Secret.Keys, func(k secret.Key) bool {
+			login, signsIn := a.Web.Login.(nuxt.Login)
+			same(a, "the session store", reaches(a, redisStore().Peer()), login.Sessions != nil)
+			same(a, "the database", reaches(a, mongoDB().Peer()), slices.ContainsFunc(a.contract().Keys, func(k secret.Key) bool {
 				u, ok := k.Format.(secret.URI)
 				return ok && u.Host == mongoDB().Address()
 			}))
-			if login != nil && !reaches(a, proxy()) {
+			if signsIn && !reaches(a, proxy()) {
 				t.Errorf("%s: %s signs in and cannot reach Authentik", name, a.Web.Name)
 			}
 			for _, b := range apps {
 				given := slices.Contains(slices.Collect(maps.Values(a.Web.Env)), b.Web.URL()) ||
-					a.Config != nil && slices.ContainsFunc(slices.Collect(maps.Values(a.Config.Pending)), func(p components.Pending) bool {
+					a.Web.Config != nil && slices.ContainsFunc(slices.Collect(maps.Values(a.Web.Config.Pending)), func(p components.Pending) bool {
 						return strings.HasPrefix(p.Value, "http://"+b.Web.Name+".")
 					})
 				same(a, b.Web.Name, reaches(a, b.Web.Peer()), given)

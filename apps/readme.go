@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/nuxt"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/secrets"
@@ -24,7 +25,7 @@ func (t tier) readme(assumed []render.Assumption) (string, error) {
 	p("|---|---|---|---|---|---|")
 	for _, a := range t.apps {
 		p("| %s | `%s` | [%s](https://%[3]s) | `%s` | %d | `%s` |",
-			a.Web.Name, registry+a.Web.Name, a.Ingress.Host, strings.TrimPrefix(a.Web.URL(), "http://"), max(a.Web.Replicas, 1), a.Secret.Name)
+			a.Web.Name, registry+a.Web.Name, t.env.Host(a.Host), strings.TrimPrefix(a.Web.URL(), "http://"), max(a.Web.Replicas, 1), a.contract().Name)
 	}
 
 	p("")
@@ -38,7 +39,7 @@ func (t tier) readme(assumed []render.Assumption) (string, error) {
 		p("- Redis at `%s`; sessions are in database %d.", redisStore().Address(), t.env.Sessions("").Database)
 	}
 	p("- Authentik at %s, with the blueprint of the layer `auth` mounted on its worker and Secret `%s/%s` in the worker's environment.",
-		t.env.URL(t.env.Hosts.Auth), t.blueprint.Secret().Namespace, t.blueprint.Secret().Name)
+		t.env.URL(t.env.Hosts.Auth), t.blueprint().Secret().Namespace, t.blueprint().Secret().Name)
 	p("- The mail server Stalwart on the host, at `%s:%d` as the pods see it.", stalwartHost, stalwartPort)
 	p("- The Secrets below.")
 
@@ -49,7 +50,7 @@ func (t tier) readme(assumed []render.Assumption) (string, error) {
 	p("")
 	p("```")
 	for _, a := range t.apps {
-		p("%s", a.Ingress.Host)
+		p("%s", t.env.Host(a.Host))
 	}
 	p("```")
 
@@ -59,8 +60,8 @@ func (t tier) readme(assumed []render.Assumption) (string, error) {
 	p("What does not exist yet. It stops no rendering, `-confirmed` neither.")
 	p("")
 	for _, a := range t.apps {
-		if a.Config != nil {
-			for _, line := range a.Config.About().Pending {
+		if c := a.Web.Config; c != nil {
+			for _, line := range c.About().Pending {
 				p("- %s.", line)
 			}
 		}
@@ -91,8 +92,12 @@ func (t tier) readme(assumed []render.Assumption) (string, error) {
 	p("")
 	p("## Sign-in")
 	p("")
-	for _, c := range t.blueprint.Clients {
-		c = c.WithDefaults()
+	for _, a := range t.apps {
+		login, ok := a.Web.Login.(nuxt.Login)
+		if !ok {
+			continue
+		}
+		c := login.OIDCClient()
 		p("### %s", c.Name)
 		p("")
 		p("| | |")
@@ -101,8 +106,8 @@ func (t tier) readme(assumed []render.Assumption) (string, error) {
 		p("| Scopes | `%s` |", strings.Join(c.Scopes, " "))
 		p("| Callbacks | %s |", code(c.RedirectURIs()...))
 		p("| Sign-out | %s |", signOut(c))
-		p("| Sessions | %s |", sessions(c))
-		p("| A session ends | %s |", c.Limits())
+		p("| Sessions | %s |", sessions(login))
+		p("| A session ends | %s |", login.Limits())
 		p("")
 	}
 
@@ -130,18 +135,6 @@ func (t tier) readme(assumed []render.Assumption) (string, error) {
 		}
 		p("")
 	}
-	if t.workflow != nil {
-		p("## Secrets of the repository")
-		p("")
-		p("The workflow `%s` reads them. They are stored in Gitea, in the settings of the repository that holds the apps, below Actions → Secrets, and stand in no cluster.", workflowFile)
-		p("")
-		p("| Name | Purpose | How to get it | A new value |")
-		p("|---|---|---|---|")
-		for _, s := range t.workflow.Secrets() {
-			p("| `%s` | %s | %s | %s |", s.Name, s.Purpose, s.Source, s.Rotation)
-		}
-		p("")
-	}
 	return strings.TrimRight(b.String(), "\n") + "\n", nil
 }
 
@@ -166,12 +159,12 @@ func (t tier) variables(p func(string, ...any), a App) {
 			values[e.Name] = "from the cluster"
 		}
 	}
-	if a.Config != nil {
-		for k := range a.Config.Data {
-			values[k] = fmt.Sprintf("ConfigMap `%s`", a.Config.ObjectName())
+	if c := a.Web.Config; c != nil {
+		for k := range c.Data {
+			values[k] = fmt.Sprintf("ConfigMap `%s`", c.ObjectName())
 		}
-		for k := range a.Config.Pending {
-			values[k] = fmt.Sprintf("ConfigMap `%s`, not known yet", a.Config.ObjectName())
+		for k := range c.Pending {
+			values[k] = fmt.Sprintf("ConfigMap `%s`, not known yet", c.ObjectName())
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
@@ -188,8 +181,10 @@ func (t tier) variables(p func(string, ...any), a App) {
 		files += "; until that is confirmed, the root file system is writable"
 	}
 	p("- %s.", files)
-	for _, line := range a.Code {
-		p("- %s", line)
+	if a.Code != nil {
+		for _, line := range a.Code(a.Web) {
+			p("- %s", line)
+		}
 	}
 	p("")
 }
@@ -205,8 +200,8 @@ func signOut(c components.OIDCClient) string {
 	return "ends the session " + what + " in this browser, which " + where + "; other apps' sessions go on"
 }
 
-func sessions(c components.OIDCClient) string {
-	s := c.Sessions
+func sessions(l nuxt.Login) string {
+	s := l.Sessions
 	if s == nil {
 		return "in the memory of the one pod"
 	}

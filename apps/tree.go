@@ -13,76 +13,72 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/secrets"
 )
 
-// tier is the whole of one environment, before it is laid out in files.
+// tier is the whole of one environment: its apps, each stated once. All else
+// follows from them.
 type tier struct {
-	env       Environment
-	apps      []App
-	blueprint authentik.Blueprint
-	// The runner and its workflow are nil where the environment has none.
-	runner   *gitea.Runner
-	workflow *gitea.Workflow
+	env  Environment
+	apps []App
 }
 
 func newTier(env Environment) tier {
-	portalLogin, operatorLogin := env.login("portal", env.Hosts.Portal), env.login("operator", env.Hosts.Operator)
-	api := platformAPI(env, portalLogin, operatorLogin)
-	callers := []App{
-		portal(env, portalLogin, api.Web),
-		booking(env, api.Web),
-		operator(env, operatorLogin, api.Web),
-	}
-	apps := append([]App{api}, callers...)
-	connect(apps, env.Domain)
-	// Everyone who signs users in is a client of Authentik.
-	var clients []components.OIDCClient
-	for _, a := range apps {
-		if a.Web.Login != nil {
-			clients = append(clients, *a.Web.Login)
-		}
-	}
-	t := tier{
-		env:  env,
-		apps: apps,
-		blueprint: authentik.Blueprint{
-			Name:      "dezky-apps-" + env.Name,
-			Namespace: authNamespace,
-			Version:   authentik.Version{2026, 8},
-			Clients:   clients,
-			Assumed: authentik.Assumed{
-				Version: true,
-				Clients: true,
-				Subject: true,
-			},
+	api := platformAPI(env, env.login("portal", env.Hosts.Portal).OIDCClient(), env.login("operator", env.Hosts.Operator).OIDCClient())
+	return tier{env: env, apps: []App{
+		api,
+		portal(env, api),
+		booking(env, api),
+		operator(env, api),
+	}}
+}
+
+// blueprint is what Authentik must know: everyone who signs users in is a
+// client of it.
+func (t tier) blueprint() authentik.Blueprint {
+	b := authentik.Blueprint{
+		Name:      "dezky-apps-" + t.env.Name,
+		Namespace: authNamespace,
+		Version:   authentik.Version{2026, 8},
+		Assumed: authentik.Assumed{
+			Version: true,
+			Clients: true,
+			Subject: true,
 		},
 	}
-	if env.Runner {
-		t.runner = &gitea.Runner{
-			Name:      "gitea-runner",
-			Namespace: ciNamespace,
-			Instance:  "https://" + gitHost,
-			Volumes:   []string{goCache},
-			Assumed: gitea.Assumed{
-				Place:  true,
-				Images: true,
-				Sizes:  true,
-			},
+	for _, a := range t.apps {
+		if a.Web.Login != nil {
+			b.Clients = append(b.Clients, a.Web.Login.OIDCClient())
 		}
-		t.workflow = workflow(apps, *t.runner, env.Name)
 	}
-	return t
+	return b
+}
+
+// runner takes the jobs of Gitea. It is nil where the environment has none.
+func (t tier) runner() *gitea.Runner {
+	if !t.env.Runner {
+		return nil
+	}
+	return &gitea.Runner{
+		Name:      "gitea-runner",
+		Namespace: ciNamespace,
+		Instance:  "https://" + gitHost,
+		Assumed: gitea.Assumed{
+			Place:  true,
+			Images: true,
+			Sizes:  true,
+		},
+	}
 }
 
 // contracts are all Secrets that people fill in.
 func (t tier) contracts() []secret.Contract {
 	var contracts []secret.Contract
 	for _, a := range t.apps {
-		contracts = append(contracts, a.Secret)
+		contracts = append(contracts, a.contract())
 	}
 	contracts = append(contracts, *pullSecret(t.repositories()...))
-	if t.runner != nil {
-		contracts = append(contracts, t.runner.Secret())
+	if r := t.runner(); r != nil {
+		contracts = append(contracts, r.Secret())
 	}
-	return append(contracts, t.blueprint.Secret())
+	return append(contracts, t.blueprint().Secret())
 }
 
 // Repositories are those of the first-party images.
@@ -117,8 +113,8 @@ func (t tier) tree() render.Tree {
 	apps := render.Layer{Name: "apps", Namespace: namespace, Files: []render.File{
 		{Name: "redirect-middleware", Components: []render.Component{redirect(), headers()}},
 	}}
-	for _, a := range t.apps {
-		apps.Files = append(apps.Files, a.files()...)
+	for _, a := range connect(t.apps, t.env) {
+		apps.Files = append(apps.Files, a.files(t.env)...)
 	}
 	// Last by name: where the tier runs already, its pods get what they are
 	// allowed before the rest is closed.
@@ -131,7 +127,7 @@ func (t tier) tree() render.Tree {
 		Prune:     true,
 	}
 	for _, a := range t.apps {
-		deployer.Secrets[a.Web.Name] = []secret.Contract{a.Secret}
+		deployer.Secrets[a.Web.Name] = []secret.Contract{a.contract()}
 	}
 	for _, f := range apps.Files {
 		for _, c := range f.Components {
@@ -151,11 +147,11 @@ func (t tier) tree() render.Tree {
 			components.Quota{Name: "quota", Namespace: namespace, Holds: deployer.Applies},
 		}},
 	}}
-	if t.runner != nil {
+	if r := t.runner(); r != nil {
 		namespaces.Components = append(namespaces.Components,
 			components.Namespace{Name: ciNamespace, PodSecurity: "privileged", PodSecurityVersion: kubernetesRelease})
-		ci.Files = append(ci.Files, render.File{Name: t.runner.Name, Components: []render.Component{
-			runnerNetwork(*t.runner), deny(ciNamespace), *t.runner,
+		ci.Files = append(ci.Files, render.File{Name: r.Name, Components: []render.Component{
+			runnerNetwork(*r), deny(ciNamespace), *r,
 		}})
 	}
 	ci.Files = append([]render.File{namespaces}, ci.Files...)
@@ -166,7 +162,7 @@ func (t tier) tree() render.Tree {
 			ci,
 			apps,
 			{Name: "auth", Namespace: authNamespace, Files: []render.File{
-				{Name: "blueprint", Components: []render.Component{t.blueprint}},
+				{Name: "blueprint", Components: []render.Component{t.blueprint()}},
 			}},
 		},
 		Texts: []render.Text{
@@ -177,9 +173,6 @@ func (t tier) tree() render.Tree {
 		Domains:        []string{t.env.Domain},
 		ForeignDomains: t.env.foreignDomains(),
 		Assumed:        t.assumptions(),
-	}
-	if t.workflow != nil {
-		tree.Texts = append(tree.Texts, render.Text{Name: workflowFile, Content: t.workflow.Text})
 	}
 	tree.Texts[0].Content = func() (string, error) { return t.readme(tree.Assumptions()) }
 	for _, s := range t.contracts() {

@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/nuxt"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 )
 
@@ -24,10 +25,10 @@ func web() components.WebApp {
 	return components.WebApp{Name: "web", Namespace: "shop", Image: "registry.example.com/web:v1", Port: 3000}
 }
 
-func login() *components.OIDCClient {
-	return &components.OIDCClient{
-		Name: "web", Namespace: "shop", Host: "www.example.com", Authentik: "auth.example.com",
-		Sessions: &components.RedisSessions{Address: "redis.data:6379", Database: 1, Prefix: "web"},
+func login() nuxt.Login {
+	return nuxt.Login{
+		Client:   components.OIDCClient{Name: "web", Namespace: "shop", Host: "www.example.com", Authentik: "auth.example.com"},
+		Sessions: &nuxt.RedisSessions{Address: "redis.data:6379", Database: 1, Prefix: "web"},
 	}
 }
 
@@ -50,9 +51,9 @@ func with[T any](v T, change func(*T)) T {
 
 func TestRefused(t *testing.T) {
 	app := func(change func(*components.WebApp)) components.Component { return with(web(), change) }
-	signIn := func(change func(*components.OIDCClient)) components.Component {
+	signIn := func(change func(*nuxt.Login)) components.Component {
 		w := web()
-		w.Login = new(with(*login(), change))
+		w.Login = with(login(), change)
 		return w
 	}
 	ingress := func(change func(*components.TLSIngress)) components.Component { return with(tls(), change) }
@@ -115,18 +116,18 @@ func TestRefused(t *testing.T) {
 		}), []string{"network.to[0].cidr: Invalid value", "network.to[0].cidr: Forbidden: a peer is either pods or addresses", "network.to[0].ports[0]: Invalid value: 0"}},
 
 		// Sign-in.
-		{"no shared sessions outside development", signIn(func(c *components.OIDCClient) { c.Sessions = nil }),
+		{"no shared sessions outside development", signIn(func(c *nuxt.Login) { c.Sessions = nil }),
 			[]string{"login.sessions: Required value: outside development sessions must be shared"}},
 		{"two replicas on sessions in memory", app(func(w *components.WebApp) {
 			w.Replicas = 2
-			w.Login = new(with(*login(), func(c *components.OIDCClient) { c.Sessions, c.Development = nil, true }))
+			w.Login = with(login(), func(c *nuxt.Login) { c.Sessions, c.Development = nil, true })
 		}), []string{"replicas: Invalid value: 2: sessions are in the memory of one pod, and every other pod would refuse them"}},
 		{"an autoscaler on sessions in memory", app(func(w *components.WebApp) {
 			w.Autoscale = &components.Autoscale{Min: 1, Max: 3}
-			w.Login = new(with(*login(), func(c *components.OIDCClient) { c.Sessions, c.Development = nil, true }))
+			w.Login = with(login(), func(c *nuxt.Login) { c.Sessions, c.Development = nil, true })
 		}), []string{"autoscale.max: Invalid value: 3: sessions are in the memory of one pod"}},
 		{"two replicas by an edit", app(func(w *components.WebApp) {
-			w.Login = new(with(*login(), func(c *components.OIDCClient) { c.Sessions, c.Development = nil, true }))
+			w.Login = with(login(), func(c *nuxt.Login) { c.Sessions, c.Development = nil, true })
 			w.Changes = []components.Change{components.Edit(func(d *appsv1.Deployment) { d.Spec.Replicas = new(int32(2)) })}
 		}), []string{"replicas: Invalid value: 2: sessions are in the memory of one pod"}},
 		{"a sign-in without its keys, by an edit", app(func(w *components.WebApp) {
@@ -156,27 +157,27 @@ func TestRefused(t *testing.T) {
 			w.Network = &components.Network{Name: "a", Namespace: "b", Pods: map[string]string{"a": "b"}, Ports: []int32{1}, Changes: []components.Change{nil}}
 		}), []string{"network.name: Forbidden: is the app's own: leave it empty", "network.namespace: Forbidden", "network.pods: Forbidden", "network.ports: Forbidden", "network.changes: Forbidden"}},
 		{"a negative /tmp", app(func(w *components.WebApp) { w.TmpSize = resource.MustParse("-1Gi") }), []string{`tmpSize: Invalid value: "-1Gi": must not be negative`}},
-		{"refresh without offline_access", signIn(func(c *components.OIDCClient) { c.Scopes = []string{"openid", "email"} }),
-			[]string{"login.scopes: Invalid value", "must contain offline_access, since the app refreshes by itself"}},
-		{"no openid", signIn(func(c *components.OIDCClient) { c.Scopes = []string{"offline_access", "offline_access", "a b"} }),
-			[]string{"must contain openid", "login.scopes[1]: Duplicate value", "login.scopes[2]: Invalid value"}},
-		{"a reserved slug", signIn(func(c *components.OIDCClient) { c.Slug = "token" }), []string{`login.slug: Invalid value: "token": Authentik answers /application/o/token/ itself`}},
-		{"an address for a path", signIn(func(c *components.OIDCClient) {
-			c.CallbackPaths = []string{"https://evil.example.com/cb", "//evil.example.com", "/a", "/a"}
-			c.LogoutPath = "bye"
-		}), []string{"login.callbackPaths[0]: Invalid value", "login.callbackPaths[1]: Invalid value", "login.callbackPaths[3]: Duplicate value", "login.logoutPath: Invalid value", "the host is www.example.com"}},
-		{"a page after sign-out that needs a sign-in", signIn(func(c *components.OIDCClient) { c.LogoutPath = "/" }),
-			[]string{`login.logoutPath: Invalid value: "/": must be a page that needs no sign-in, such as /signed-out`}},
-		{"a release of the module that nobody has read", signIn(func(c *components.OIDCClient) { c.ModuleVersion = "1.0.0-beta.13" }),
+		{"refresh without offline_access", signIn(func(c *nuxt.Login) { c.Client.Scopes = []string{"openid", "email"} }),
+			[]string{"login.client.scopes: Invalid value", "must contain offline_access, since the app refreshes by itself"}},
+		{"no openid", signIn(func(c *nuxt.Login) { c.Client.Scopes = []string{"offline_access", "offline_access", "a b"} }),
+			[]string{"must contain openid", "login.client.scopes[1]: Duplicate value", "login.client.scopes[2]: Invalid value"}},
+		{"a reserved slug", signIn(func(c *nuxt.Login) { c.Client.Slug = "token" }), []string{`login.client.slug: Invalid value: "token": Authentik answers /application/o/token/ itself`}},
+		{"an address for a path", signIn(func(c *nuxt.Login) {
+			c.Client.CallbackPaths = []string{"https://evil.example.com/cb", "//evil.example.com", "/a", "/a"}
+			c.Client.LogoutPath = "bye"
+		}), []string{"login.client.callbackPaths[0]: Invalid value", "login.client.callbackPaths[1]: Invalid value", "login.client.callbackPaths[3]: Duplicate value", "login.client.logoutPath: Invalid value", "the host is www.example.com"}},
+		{"a page after sign-out that needs a sign-in", signIn(func(c *nuxt.Login) { c.Client.LogoutPath = "/" }),
+			[]string{`login.client.logoutPath: Invalid value: "/": must be a page that needs no sign-in, such as /signed-out`}},
+		{"a release of the module that nobody has read", signIn(func(c *nuxt.Login) { c.ModuleVersion = "1.0.0-beta.13" }),
 			[]string{`login.moduleVersion: Invalid value: "1.0.0-beta.13": is no release of nuxt-oidc-auth whose sessions and sign-out are known here: use one of 1.0.0-beta.10, 1.0.0-beta.11, 1.0.0-beta.12`}},
-		{"a host that is none", signIn(func(c *components.OIDCClient) { c.Host = "localhost"; c.Authentik = "https://auth.example.com" }),
-			[]string{`login.host: Invalid value: "localhost": a public host name has a domain`, "login.authentik: Invalid value"}},
-		{"half a session store", signIn(func(c *components.OIDCClient) { c.Sessions = &components.RedisSessions{Database: -1, TTL: -1} }),
+		{"a host that is none", signIn(func(c *nuxt.Login) { c.Client.Host = "localhost"; c.Client.Authentik = "https://auth.example.com" }),
+			[]string{`login.client.host: Invalid value: "localhost": a public host name has a domain`, "login.client.authentik: Invalid value"}},
+		{"half a session store", signIn(func(c *nuxt.Login) { c.Sessions = &nuxt.RedisSessions{Database: -1, TTL: -1} }),
 			[]string{"login.sessions.address: Invalid value: \"\": must be host:port of the Redis", "login.sessions.database: Invalid", "login.sessions.prefix: Required value: give the app's own key prefix", "login.sessions.ttl: Invalid"}},
-		{"a refresh token that dies first", signIn(func(c *components.OIDCClient) { c.RefreshToken = 30 * time.Minute; c.Cookie = -1 }),
-			[]string{"login.refreshToken: Invalid value: \"30m\": must be longer than the access token (1h)", "login.cookie: Invalid value"}},
-		{"a sign-in of another namespace", signIn(func(c *components.OIDCClient) { c.Namespace = "other" }), []string{"login.namespace: Invalid value"}},
-		{"a further key without purpose", signIn(func(c *components.OIDCClient) { c.Keys = []secret.Key{{Name: "X"}} }), []string{"login.keys: Invalid value", "say in a line what X is for"}},
+		{"a refresh token that dies first", signIn(func(c *nuxt.Login) { c.Client.RefreshToken = 30 * time.Minute; c.Cookie = -1 }),
+			[]string{"login.client.refreshToken: Invalid value: \"30m\": must be longer than the access token (1h)", "login.cookie: Invalid value"}},
+		{"a sign-in of another namespace", signIn(func(c *nuxt.Login) { c.Client.Namespace = "other" }), []string{"login.client.namespace: Invalid value"}},
+		{"a further key without purpose", signIn(func(c *nuxt.Login) { c.Client.Keys = []secret.Key{{Name: "X"}} }), []string{"login.client.keys: Invalid value", "say in a line what X is for"}},
 
 		// Addresses.
 		{"no Ingress fields", components.TLSIngress{}, []string{"host: Required", "backend: Required", "issuer: Required", "redirect: Required value: give the redirect middleware"}},
@@ -362,57 +363,6 @@ func TestDeployerPrune(t *testing.T) {
 			if slices.Contains(rule.Verbs, "patch") && slices.Contains(rule.Verbs, "delete") != prune {
 				t.Errorf("prune %v: %v", prune, rule)
 			}
-		}
-	}
-}
-
-func TestOIDCClient(t *testing.T) {
-	c := *login()
-	for _, tc := range []struct{ what, got, want string }{
-		{"issuer", c.Issuer(), "https://auth.example.com/application/o/web/"},
-		{"keys", c.JWKS(), "https://auth.example.com/application/o/web/jwks/"},
-		{"end of session", c.EndSession(), "https://auth.example.com/application/o/web/end-session/"},
-		{"discovery", c.Discovery(), "https://auth.example.com/application/o/web/.well-known/openid-configuration"},
-		{"after sign-out", c.LogoutURI(), "https://www.example.com/signed-out"},
-		{"scope", c.Env()["NUXT_OIDC_PROVIDERS_OIDC_SCOPE"], `["openid","profile","email","offline_access"]`},
-		{"module's callback", c.Env()["NUXT_OIDC_PROVIDERS_OIDC_REDIRECT_URI"], "https://www.example.com/auth/oidc/callback"},
-		{"app's callback", c.Env()["NUXT_OIDC_REDIRECT_URI"], "https://www.example.com/auth/callback"},
-		{"prefix", c.Env()["SESSION_REDIS_PREFIX"], "web"},
-		{"lifetime", c.Env()["SESSION_REDIS_TTL"], "1209600"},
-		{"audience", c.SecretEnv()["NUXT_OIDC_PROVIDERS_OIDC_AUDIENCE"].String(), "shop/web-secrets.NUXT_OIDC_CLIENT_ID"},
-		{"after sign-out, as a parameter", c.Env()["NUXT_OIDC_PROVIDERS_OIDC_LOGOUT_REDIRECT_PARAMETER_NAME"], "post_logout_redirect_uri"},
-		{"cookie", c.Env()["NUXT_OIDC_SESSION_MAX_AGE"], "2592000"},
-		{"limits", c.Limits(), "14 d without use (Redis forgets after 14 d, refresh token 30 d, cookie 30 d); one in use goes on, since each refresh by a call to `/api` starts the cookie's age anew (nuxt-oidc-auth 1.0.0-beta.11)"},
-		{"limits of a short cookie", with(c, func(c *components.OIDCClient) { c.Cookie = 24 * time.Hour }).Limits(), "1 d without use (Redis forgets after 14 d, refresh token 30 d, cookie 1 d)"},
-		{"limits before the cookie slid", with(c, func(c *components.OIDCClient) { c.ModuleVersion = "1.0.0-beta.10" }).Limits(),
-			"30 d after sign-in at the latest (cookie, nuxt-oidc-auth 1.0.0-beta.10), or 14 d without use (Redis forgets after 14 d, refresh token 30 d)"},
-		{"limits without refresh", components.OIDCClient{NoRefresh: true, AccessToken: 90 * time.Minute, Cookie: 10 * time.Second}.Limits(),
-			"10s after sign-in, with the access token or the cookie: there is no refresh token"},
-		{"revocation", c.Env()["OIDC_REVOCATION_URL"], "https://auth.example.com/application/o/revoke/"},
-		{"notes", strings.Join(c.Notes(), ""), "OIDCClient web: the session store forgets after 14 d, before the refresh token ends (30 d): who stays away longer signs in again"},
-		{"a note of the cookie", strings.Join(with(c, func(c *components.OIDCClient) { c.Cookie = 24 * time.Hour; c.Sessions = nil }).Notes(), ""),
-			"OIDCClient web: the cookie ends 1 d after the last refresh, before the refresh token does (30 d)"},
-		{"a note of a cookie that does not slide", strings.Join(with(c, func(c *components.OIDCClient) {
-			c.Cookie, c.ModuleVersion = 24*time.Hour, "1.0.0-beta.10"
-			c.Sessions = nil
-		}).Notes(), ""),
-			"OIDCClient web: the cookie ends 1 d after sign-in, before the refresh token does (30 d)"},
-	} {
-		if !strings.HasPrefix(tc.got, tc.want) || tc.want == "" {
-			t.Errorf("%s: %s, want %s", tc.what, tc.got, tc.want)
-		}
-	}
-	c.Sessions.TTL = 30 * 24 * time.Hour
-	if notes := c.Notes(); notes != nil {
-		t.Errorf("a store that lasts as long as the token is reported: %v", notes)
-	}
-	// Values that follow from the definitions stand inline, not in references.
-	for _, name := range []string{components.KeyRedirectURI, components.KeyAuthURL} {
-		if _, ok := c.SecretEnv()[name]; ok {
-			t.Errorf("%s is read from the Secret, where it can be stale", name)
-		}
-		if !c.Secret().ReadElsewhere(name) {
-			t.Errorf("%s would be reported as an orphan", name)
 		}
 	}
 }

@@ -2,10 +2,12 @@ package components_test
 
 import (
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
 )
 
@@ -201,32 +203,45 @@ func ExampleTLSIngress() {
 	//     secretName: web-tls
 }
 
+// The sign-in of a Grafana, whose own variables name the addresses and the
+// keys of its Secret (Grafana documentation, "Configure generic OAuth2
+// authentication").
 func ExampleOIDCClient() {
-	login := components.OIDCClient{
-		Name:      "web",
-		Namespace: "shop",
-		Host:      "www.example.com",
-		Authentik: "auth.example.com",
-		Sessions:  &components.RedisSessions{Address: "redis.data.svc.cluster.local:6379", Database: 1, Prefix: "web"},
+	client := components.OIDCClient{
+		Name:          "grafana",
+		Namespace:     "monitoring",
+		Host:          "grafana.example.com",
+		Authentik:     "auth.example.com",
+		CallbackPaths: []string{"/login/generic_oauth"},
+		NoRefresh:     true,
+		IDKey:         "CLIENT_ID",
+		SecretKey:     "CLIENT_SECRET",
 	}
-	fmt.Println(login.Issuer())
-	fmt.Println(login.RedirectURIs())
-	fmt.Println(login.Limits())
-	for _, k := range login.Secret().Keys {
-		fmt.Println(k.Name)
+	web := components.WebApp{
+		Name: "grafana", Namespace: "monitoring", Image: "docker.io/grafana/grafana:12.0.0", Port: 3000,
+		Env: map[string]string{
+			"GF_AUTH_GENERIC_OAUTH_ENABLED":   "true",
+			"GF_AUTH_GENERIC_OAUTH_SCOPES":    strings.Join(client.WithDefaults().Scopes, " "),
+			"GF_AUTH_GENERIC_OAUTH_AUTH_URL":  client.Authorization(),
+			"GF_AUTH_GENERIC_OAUTH_TOKEN_URL": client.Token(),
+			"GF_AUTH_GENERIC_OAUTH_API_URL":   client.UserInfo(),
+			"GF_AUTH_SIGNOUT_REDIRECT_URL":    client.EndSession(),
+		},
+		SecretEnv: map[string]secret.Ref{
+			"GF_AUTH_GENERIC_OAUTH_CLIENT_ID":     client.ClientID(),
+			"GF_AUTH_GENERIC_OAUTH_CLIENT_SECRET": client.ClientSecret(),
+		},
 	}
+	_, err := web.Objects()
+	fmt.Println(err)
+	fmt.Println(client.RedirectURIs())
+	fmt.Println(web.Env["GF_AUTH_GENERIC_OAUTH_SCOPES"], "at", web.Env["GF_AUTH_GENERIC_OAUTH_AUTH_URL"])
+	fmt.Println("the id is", web.SecretEnv["GF_AUTH_GENERIC_OAUTH_CLIENT_ID"])
 	// Output:
-	// https://auth.example.com/application/o/web/
-	// [https://www.example.com/auth/oidc/callback https://www.example.com/auth/callback]
-	// 14 d without use (Redis forgets after 14 d, refresh token 30 d, cookie 30 d); one in use goes on, since each refresh by a call to `/api` starts the cookie's age anew (nuxt-oidc-auth 1.0.0-beta.11)
-	// NUXT_OIDC_CLIENT_ID
-	// NUXT_OIDC_CLIENT_SECRET
-	// NUXT_OIDC_REDIRECT_URI
-	// NUXT_OIDC_SESSION_SECRET
-	// NUXT_OIDC_AUTH_SESSION_SECRET
-	// NUXT_OIDC_TOKEN_KEY
-	// NUXT_PUBLIC_AUTH_URL
-	// SESSION_REDIS_URL
+	// <nil>
+	// [https://grafana.example.com/login/generic_oauth]
+	// openid profile email at https://auth.example.com/application/o/authorize/
+	// the id is monitoring/grafana-secrets.CLIENT_ID
 }
 
 func ExampleConfigMap() {

@@ -106,9 +106,9 @@ func (t TLSIngress) Objects() ([]Object, error) {
 		}
 		chain = append(chain, m.String())
 	}
-	if login := web.Login; login != nil && login.Host != t.Host {
+	if web.Login != nil && web.Login.OIDCClient().Host != t.Host {
 		errs = append(errs, field.Invalid(field.NewPath("host"), t.Host,
-			"the sign-in of "+web.Name+" sends browsers back to "+login.Host+": the OIDCClient and the TLSIngress must have one host"))
+			"the sign-in of "+web.Name+" sends browsers back to "+web.Login.OIDCClient().Host+": the OIDCClient and the TLSIngress must have one host"))
 	}
 
 	objects := []Object{&networkingv1.Ingress{

@@ -1,10 +1,8 @@
 package components
 
 import (
-	"fmt"
-	"net"
+	"cmp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -15,13 +13,11 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 )
 
-// OIDCClient is the sign-in of a Nuxt app with Authentik, through
-// nuxt-oidc-auth: one value for what the app, Authentik and Redis must agree
-// on. The app's variables, its Secret contract, Authentik's provider and
-// application (package authentik) and the session store all come from it.
-//
-// This file has what every client of Authentik has; nuxt.go has what
-// nuxt-oidc-auth makes of it.
+// OIDCClient is an app as a client of Authentik by OpenID Connect: one value
+// for what the app and Authentik must agree on. Authentik's provider and
+// application are made from it (package authentik), and so are the app's
+// addresses and the contract of its Secret. What an app's own library makes of
+// it is a [Login], such as the one of package nuxt.
 type OIDCClient struct {
 	// Name of the client, and the app's name in Authentik.
 	Name string
@@ -33,20 +29,15 @@ type OIDCClient struct {
 	Host string
 	// Authentik is the public host of Authentik, such as auth.example.com.
 	Authentik string
-	// CallbackPaths are the paths to which Authentik may send a browser after
-	// sign-in. If empty, the route of nuxt-oidc-auth and the older path that
-	// the app also answers: /auth/oidc/callback and /auth/callback.
+	// CallbackPaths are the paths of the app to which Authentik may send a
+	// browser after sign-in. There is at least one.
 	CallbackPaths []string
-	// LogoutPath is the page of the app to which Authentik sends a browser
+	// LogoutPath is the page of the app to which Authentik may send a browser
 	// after sign-out. It must need no sign-in: a page that does sends the
 	// browser back to Authentik's login, and a sign-out while that page is
-	// open signs nobody out (Authentik issue 25545). If empty, /signed-out.
+	// open signs nobody out (Authentik issue 25545). If empty, the browser
+	// stays at Authentik.
 	LogoutPath string
-	// LogoutStays leaves a browser at Authentik after sign-out. If false, it
-	// comes back to LogoutPath, for which Authentik demands the ID token as a
-	// hint; some releases of nuxt-oidc-auth have it only where the app's pages
-	// may have it too: see ModuleVersion.
-	LogoutStays bool
 	// LogoutAppOnly ends the app's session alone at a sign-out: Authentik's
 	// stays, and the next visit signs in with no click. If false, Authentik's
 	// session ends too.
@@ -64,97 +55,96 @@ type OIDCClient struct {
 	// RefreshToken is how long a refresh token is valid. If zero, 30 days.
 	// Each refresh gives a new one, so this is the longest pause.
 	RefreshToken time.Duration
-	// ModuleVersion is the release of nuxt-oidc-auth in the app: releases
-	// differ in what ends a session and in what a sign-out needs. If empty,
-	// 1.0.0-beta.11. A release whose code was not read is refused.
-	ModuleVersion string
-	// Cookie is how long the session cookie is good: from the last refresh,
-	// or, up to 1.0.0-beta.10 of the module, from the sign-in. If zero, as
-	// long as the refresh token; the module's own default is a day.
-	Cookie time.Duration
-	// Sessions is where sessions are kept. If nil, in the memory of the one
-	// pod: a second pod would not know them, and every release ends them.
-	Sessions *RedisSessions
-	// Development allows sessions in memory. If false, Sessions is demanded.
-	Development bool
+	// RefreshThreshold is what must be left of a refresh token for a refresh
+	// to keep it; a refresh with less left gives a new one and revokes the
+	// old. If zero, every refresh does.
+	RefreshThreshold time.Duration
 	// SecretName of the Secret with the client's keys. If empty, the name
 	// with -secrets.
 	SecretName string
+	// IDKey and SecretKey name the keys of that Secret that hold the client's
+	// id and secret. If empty, OIDC_CLIENT_ID and OIDC_CLIENT_SECRET.
+	IDKey, SecretKey string
 	// Keys are further keys of that Secret, for the app's other needs.
 	Keys []secret.Key
+}
+
+// Login is how an app signs its users in: what the app must be given for it,
+// and what holds for its pods. Package nuxt has one.
+type Login interface {
+	// OIDCClient returns the client that signs users in.
+	OIDCClient() OIDCClient
+	// Env returns the public variables that the app must be given.
+	Env() map[string]string
+	// SecretEnv returns the secret variables that the app must be given.
+	SecretEnv() map[string]secret.Ref
+	// OnePod says why the app may have one pod only, as an error of its
+	// replicas. It is empty where it may have more.
+	OnePod() string
+	// About returns what the login says of itself.
+	About() About
+	// Validate returns every mistake, below the path of the login.
+	Validate(path *field.Path) field.ErrorList
 }
 
 // ScopeOfflineAccess is the scope that makes Authentik give refresh tokens.
 const ScopeOfflineAccess = "offline_access"
 
-const day = 24 * time.Hour
-
-// WithDefaults is the client with every empty field filled in as its comment
-// says.
+// WithDefaults returns the client with every empty field filled in as its
+// comment says.
 func (c OIDCClient) WithDefaults() OIDCClient {
-	if c.Slug == "" {
-		c.Slug = c.Name
-	}
-	if len(c.CallbackPaths) == 0 {
-		c.CallbackPaths = []string{callbackRoute, "/auth/callback"}
-	}
-	if c.LogoutPath == "" {
-		c.LogoutPath = "/signed-out"
-	}
+	c.Slug = cmp.Or(c.Slug, c.Name)
 	if len(c.Scopes) == 0 {
 		c.Scopes = []string{"openid", "profile", "email"}
 		if !c.NoRefresh {
 			c.Scopes = append(c.Scopes, ScopeOfflineAccess)
 		}
 	}
-	if c.AccessToken == 0 {
-		c.AccessToken = time.Hour
-	}
-	if c.RefreshToken == 0 {
-		c.RefreshToken = 30 * day
-	}
-	if c.ModuleVersion == "" {
-		c.ModuleVersion = defaultModule
-	}
-	if c.Cookie == 0 {
-		c.Cookie = c.RefreshToken
-	}
-	if c.Sessions != nil && c.Sessions.TTL == 0 {
-		s := *c.Sessions
-		s.TTL = 14 * day
-		c.Sessions = &s
-	}
-	if c.SecretName == "" {
-		c.SecretName = c.Name + "-secrets"
-	}
+	c.AccessToken = cmp.Or(c.AccessToken, time.Hour)
+	c.RefreshToken = cmp.Or(c.RefreshToken, 30*24*time.Hour)
+	c.SecretName = cmp.Or(c.SecretName, c.Name+"-secrets")
+	c.IDKey = cmp.Or(c.IDKey, "OIDC_CLIENT_ID")
+	c.SecretKey = cmp.Or(c.SecretKey, "OIDC_CLIENT_SECRET")
 	return c
 }
 
-// AuthURL is Authentik's public address, without a slash at the end.
+// AuthURL returns Authentik's public address, without a slash at the end.
 func (c OIDCClient) AuthURL() string { return "https://" + c.Authentik }
 
-// Issuer is the iss claim of the client's tokens. The slash at its end
+// Issuer returns the iss claim of the client's tokens. The slash at its end
 // belongs to it.
 func (c OIDCClient) Issuer() string {
 	return c.AuthURL() + "/application/o/" + c.WithDefaults().Slug + "/"
 }
 
-// JWKS is where the keys are that sign the client's tokens.
-func (c OIDCClient) JWKS() string { return c.Issuer() + "jwks/" }
+// The addresses of Authentik (authentik/providers/oauth2/urls.py): those of
+// one client, and those that all clients share.
 
-// EndSession is Authentik's sign-out address.
-func (c OIDCClient) EndSession() string { return c.Issuer() + "end-session/" }
-
-// Revocation is where a token is made invalid before its end (RFC 7009).
-func (c OIDCClient) Revocation() string { return c.AuthURL() + "/application/o/revoke/" }
-
-// Discovery is the address of the OpenID configuration.
+// Discovery returns the address of the OpenID configuration.
 func (c OIDCClient) Discovery() string { return c.Issuer() + ".well-known/openid-configuration" }
 
-// RedirectURIs are the addresses to which Authentik may send a browser after
-// sign-in.
+// JWKS returns the address of the keys that sign the client's tokens.
+func (c OIDCClient) JWKS() string { return c.Issuer() + "jwks/" }
+
+// EndSession returns the address to which a browser goes to sign out.
+func (c OIDCClient) EndSession() string { return c.Issuer() + "end-session/" }
+
+// Authorization returns the address to which a browser goes to sign in.
+func (c OIDCClient) Authorization() string { return c.AuthURL() + "/application/o/authorize/" }
+
+// Token returns the address at which the app gets its tokens.
+func (c OIDCClient) Token() string { return c.AuthURL() + "/application/o/token/" }
+
+// UserInfo returns the address at which the app asks who the user is.
+func (c OIDCClient) UserInfo() string { return c.AuthURL() + "/application/o/userinfo/" }
+
+// Revocation returns the address at which a token is made invalid before its
+// end (RFC 7009).
+func (c OIDCClient) Revocation() string { return c.AuthURL() + "/application/o/revoke/" }
+
+// RedirectURIs returns the addresses to which Authentik may send a browser
+// after sign-in.
 func (c OIDCClient) RedirectURIs() []string {
-	c = c.WithDefaults()
 	uris := make([]string, len(c.CallbackPaths))
 	for i, path := range c.CallbackPaths {
 		uris[i] = "https://" + c.Host + path
@@ -162,75 +152,41 @@ func (c OIDCClient) RedirectURIs() []string {
 	return uris
 }
 
-// LogoutURI is where Authentik sends a browser after sign-out, or nothing
-// where the browser stays at Authentik.
+// LogoutURI returns the address to which Authentik sends a browser after
+// sign-out. It is empty where the browser stays at Authentik.
 func (c OIDCClient) LogoutURI() string {
-	if c.LogoutStays {
+	if c.LogoutPath == "" {
 		return ""
 	}
-	return "https://" + c.Host + c.WithDefaults().LogoutPath
+	return "https://" + c.Host + c.LogoutPath
 }
 
-// RefreshThreshold is what must be left of a refresh token for a refresh to
-// keep it; a refresh with less left gives a new one and revokes the old. It
-// is as long as the session store keeps a session that is not used, and an
-// access token more, so that whoever comes back in time has a token that is
-// still good. In between, requests that refresh at the same time do not
-// revoke each other's token. It is zero, which renews at every refresh, where
-// the app does not refresh, where sessions are in memory, and where the store
-// keeps a session for as long as the token lives.
-func (c OIDCClient) RefreshThreshold() time.Duration {
+// Secret returns the contract of the client's Secret.
+func (c OIDCClient) Secret() secret.Contract {
 	c = c.WithDefaults()
-	if c.NoRefresh || c.Sessions == nil {
-		return 0
-	}
-	threshold := c.Sessions.TTL + c.AccessToken
-	if threshold >= c.RefreshToken {
-		return 0
-	}
-	return threshold
+	return secret.Contract{Name: c.SecretName, Namespace: c.Namespace, Keys: append([]secret.Key{
+		{Name: c.IDKey, Purpose: "OIDC client id at Authentik; public, but random", Format: secret.Random(12), Rotation: secret.RotationNeedsBlueprint},
+		{Name: c.SecretKey, Purpose: "OIDC client secret at Authentik", Format: secret.Random(64), Rotation: secret.RotationNeedsBlueprint},
+	}, c.Keys...)}
 }
 
-// Claims are what the client must have for itself.
+// ClientID refers to the client's id, which is the audience of its tokens too.
+func (c OIDCClient) ClientID() secret.Ref { return c.Secret().Key(c.WithDefaults().IDKey) }
+
+// ClientSecret refers to the client's secret.
+func (c OIDCClient) ClientSecret() secret.Ref { return c.Secret().Key(c.WithDefaults().SecretKey) }
+
+// Claims returns what the client must have for itself.
 func (c OIDCClient) Claims() []string {
-	c = c.WithDefaults()
-	claims := []string{"the Authentik slug " + c.Slug + " at " + c.Authentik}
-	if s := c.Sessions; s != nil {
-		claims = append(claims, fmt.Sprintf("the keys %s:* in Redis %s, database %d", strings.TrimRight(s.Prefix, ":"), s.Address, s.Database))
-	}
-	return claims
-}
-
-// days writes a duration in the unit in which people state it.
-func days(d time.Duration) string {
-	if d >= day && d%day == 0 {
-		return strconv.Itoa(int(d/day)) + " d"
-	}
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
+	return []string{"the Authentik slug " + c.WithDefaults().Slug + " at " + c.Authentik}
 }
 
 // reservedSlugs are paths below /application/o/ that Authentik answers
 // itself (authentik/providers/oauth2/urls.py).
 var reservedSlugs = []string{"authorize", "token", "device", "userinfo", "introspect", "revoke"}
 
-// isPath says that the value is a path on a host, and no address.
-func isPath(value string) bool {
-	return strings.HasPrefix(value, "/") && !strings.HasPrefix(value, "//") && !strings.ContainsAny(value, " \t\r\n\\")
-}
-
-// Validate reports every mistake.
-func (c OIDCClient) Validate() error {
-	return Mistakes("OIDCClient", c.Namespace, c.Name, c.validate(nil))
-}
-
-func (c OIDCClient) validate(path *field.Path) field.ErrorList {
+// Validate returns every mistake, below a path that may be nil.
+func (c OIDCClient) Validate(path *field.Path) field.ErrorList {
 	c = c.WithDefaults()
 	at := func(name string) *field.Path { return path.Child(name) }
 	var errs field.ErrorList
@@ -245,20 +201,21 @@ func (c OIDCClient) validate(path *field.Path) field.ErrorList {
 	errs = validate.Host(errs, at("host"), c.Host)
 	errs = validate.Host(errs, at("authentik"), c.Authentik)
 	for i, p := range c.CallbackPaths {
-		if !isPath(p) {
+		if !validate.IsPath(p) {
 			errs = append(errs, field.Invalid(at("callbackPaths").Index(i), p, "must be a path that starts with one /, without spaces: the host is "+c.Host))
 		}
 		if slices.Index(c.CallbackPaths, p) < i {
 			errs = append(errs, field.Duplicate(at("callbackPaths").Index(i), p))
 		}
 	}
-	switch {
-	case !isPath(c.LogoutPath):
-		errs = append(errs, field.Invalid(at("logoutPath"), c.LogoutPath, "must be a path that starts with one /, without spaces: the host is "+c.Host))
-	case c.LogoutPath == "/":
-		errs = append(errs, field.Invalid(at("logoutPath"), c.LogoutPath, "must be a page that needs no sign-in, such as /signed-out: the start page sends the browser back to Authentik's login"))
+	if len(c.CallbackPaths) == 0 {
+		errs = append(errs, field.Required(at("callbackPaths"), "give the path of the app to which a browser comes back after sign-in"))
 	}
-	errs = append(errs, c.validateModule(at("moduleVersion"))...)
+	switch {
+	case c.LogoutPath == "":
+	case !validate.IsPath(c.LogoutPath):
+		errs = append(errs, field.Invalid(at("logoutPath"), c.LogoutPath, "must be a path that starts with one /, without spaces: the host is "+c.Host))
+	}
 	if !slices.Contains(c.Scopes, "openid") {
 		errs = append(errs, field.Invalid(at("scopes"), c.Scopes, "must contain openid: without it there is no ID token"))
 	}
@@ -277,32 +234,16 @@ func (c OIDCClient) validate(path *field.Path) field.ErrorList {
 	for _, d := range []struct {
 		name  string
 		value time.Duration
-	}{{"accessToken", c.AccessToken}, {"refreshToken", c.RefreshToken}, {"cookie", c.Cookie}} {
+	}{{"accessToken", c.AccessToken}, {"refreshToken", c.RefreshToken}} {
 		if d.value < time.Second {
 			errs = append(errs, field.Invalid(at(d.name), d.value.String(), "must be a second or more"))
 		}
 	}
 	if !c.NoRefresh && c.RefreshToken <= c.AccessToken {
-		errs = append(errs, field.Invalid(at("refreshToken"), days(c.RefreshToken), "must be longer than the access token ("+days(c.AccessToken)+")"))
+		errs = append(errs, field.Invalid(at("refreshToken"), validate.Duration(c.RefreshToken), "must be longer than the access token ("+validate.Duration(c.AccessToken)+")"))
 	}
-	if c.Sessions == nil && !c.Development {
-		errs = append(errs, field.Required(at("sessions"),
-			"outside development sessions must be shared: those in memory are known to one pod only, and every release signs everyone out"))
-	}
-	if s := c.Sessions; s != nil {
-		sp := at("sessions")
-		if _, port, err := net.SplitHostPort(s.Address); err != nil || port == "" {
-			errs = append(errs, field.Invalid(sp.Child("address"), s.Address, "must be host:port of the Redis"))
-		}
-		if s.Database < 0 {
-			errs = append(errs, field.Invalid(sp.Child("database"), s.Database, "must not be negative"))
-		}
-		if s.Prefix == "" {
-			errs = append(errs, field.Required(sp.Child("prefix"), "give the app's own key prefix: apps share the database"))
-		}
-		if s.TTL < time.Second {
-			errs = append(errs, field.Invalid(sp.Child("ttl"), s.TTL.String(), "must be a second or more"))
-		}
+	if c.RefreshThreshold < 0 || c.RefreshThreshold >= c.RefreshToken {
+		errs = append(errs, field.Invalid(at("refreshThreshold"), validate.Duration(c.RefreshThreshold), "must be shorter than the refresh token ("+validate.Duration(c.RefreshToken)+")"))
 	}
 	if err := c.Secret().Validate(); err != nil {
 		errs = append(errs, field.Invalid(at("keys"), field.OmitValueType{}, err.Error()))

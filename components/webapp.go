@@ -55,7 +55,7 @@ type WebApp struct {
 	// Config is read whole, each key a variable. If nil, there is none.
 	Config *ConfigMap
 	// Login signs users in. If nil, the app has no sessions.
-	Login *OIDCClient
+	Login Login
 	// Probes of the app.
 	Probes Probes
 	// Resources of a pod. If zero, requests of 50m CPU and 128Mi memory, and
@@ -147,7 +147,9 @@ func (w WebApp) Peer() Peer {
 func (w WebApp) About() About {
 	about := About{Assumed: w.assumptions()}
 	if w.Login != nil {
-		about.Claims, about.Notes = w.Login.Claims(), w.Login.Notes()
+		login := w.Login.About()
+		about.Claims, about.Notes = login.Claims, login.Notes
+		about.Pending, about.Assumed = login.Pending, append(about.Assumed, login.Assumed...)
 	}
 	return about
 }
@@ -287,14 +289,14 @@ func (w WebApp) validate() field.ErrorList {
 	for _, p := range []struct{ name, path string }{
 		{"startup", w.Probes.Startup}, {"readiness", w.Probes.Readiness}, {"liveness", w.Probes.Liveness},
 	} {
-		if p.path != "" && !isPath(p.path) {
+		if p.path != "" && !validate.IsPath(p.path) {
 			errs = append(errs, field.Invalid(field.NewPath("probes", p.name), p.path, "must be a path that starts with /"))
 		}
 	}
 	if w.Login != nil {
-		errs = append(errs, w.Login.validate(field.NewPath("login"))...)
-		if w.Login.Namespace != w.Namespace {
-			errs = append(errs, field.Invalid(field.NewPath("login", "namespace"), w.Login.Namespace, "must be the app's, "+w.Namespace+": a pod reads only the Secrets of its own namespace"))
+		errs = append(errs, w.Login.Validate(field.NewPath("login"))...)
+		if of := w.Login.OIDCClient().Namespace; of != w.Namespace {
+			errs = append(errs, field.Invalid(field.NewPath("login", "client", "namespace"), of, "must be the app's, "+w.Namespace+": a pod reads only the Secrets of its own namespace"))
 		}
 	}
 	if w.Config != nil && w.Config.Name == "" {
@@ -413,13 +415,12 @@ func (w WebApp) checkDeployment(objects []Object) field.ErrorList {
 	return errs
 }
 
-// checkSessions refuses more than one pod on sessions that only one pod
-// knows: about half of all calls would fail.
+// checkSessions refuses more than one pod where the login allows one only.
 func (w WebApp) checkSessions(objects []Object) field.ErrorList {
-	if w.Login == nil || w.Login.Sessions != nil {
+	if w.Login == nil || w.Login.OnePod() == "" {
 		return nil
 	}
-	const why = "sessions are in the memory of one pod, and every other pod would refuse them: keep one pod, or give login.sessions a Redis"
+	why := w.Login.OnePod()
 	var errs field.ErrorList
 	for _, o := range objects {
 		switch o := o.(type) {

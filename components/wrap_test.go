@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/nuxt"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
 )
 
@@ -18,13 +19,13 @@ type shop struct {
 // wraps it.
 func TestWrapped(t *testing.T) {
 	app := func(name string) components.Component {
-		login := components.OIDCClient{
-			Name: name, Namespace: "shop", Host: name + ".example.com", Authentik: "auth.example.com",
-			Sessions: &components.RedisSessions{Address: "redis.data:6379", Prefix: "shared"},
+		login := nuxt.Login{
+			Client:   components.OIDCClient{Name: name, Namespace: "shop", Host: name + ".example.com", Authentik: "auth.example.com"},
+			Sessions: &nuxt.RedisSessions{Address: "redis.data:6379", Prefix: "shared"},
 		}
 		return shop{Theme: "dark", WebApp: components.WebApp{
 			Name: name, Namespace: "shop", Image: "registry.example.com/" + name + ":v1", Port: 3000,
-			Login: &login, Assumed: components.Assumed{Files: true},
+			Login: login, Assumed: components.Assumed{Files: true},
 		}}
 	}
 	tree := render.Tree{Name: "a test", Layers: []render.Layer{{Name: "apps", Files: []render.File{

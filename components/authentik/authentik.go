@@ -116,7 +116,7 @@ func (b Blueprint) Objects() ([]components.Object, error) {
 	}.Objects()
 	all := []error{components.Mistakes("Blueprint", b.Namespace, b.Name, errs), err}
 	for _, c := range b.Clients {
-		all = append(all, c.Validate())
+		all = append(all, components.Mistakes("OIDCClient", c.Namespace, c.Name, c.Validate(nil)))
 	}
 	return objects, errors.Join(all...)
 }
@@ -130,15 +130,12 @@ func (b Blueprint) Secret() secret.Contract {
 		s.Name = b.Name + "-env"
 	}
 	for _, c := range b.Clients {
-		app := c.Secret()
-		for _, key := range app.Keys {
+		for _, key := range c.Secret().Keys {
 			switch key.Name {
-			case components.KeyClientID:
-				key.Name, key.Purpose = idVariable(c), "OIDC client id of "+c.Name+", for the blueprint "+b.Name
-				key.SameAs = app.Key(components.KeyClientID)
-			case components.KeyClientSecret:
-				key.Name, key.Purpose = secretVariable(c), "OIDC client secret of "+c.Name+", for the blueprint "+b.Name
-				key.SameAs = app.Key(components.KeyClientSecret)
+			case c.ClientID().Key:
+				key.Name, key.Purpose, key.SameAs = idVariable(c), "OIDC client id of "+c.Name+", for the blueprint "+b.Name, c.ClientID()
+			case c.ClientSecret().Key:
+				key.Name, key.Purpose, key.SameAs = secretVariable(c), "OIDC client secret of "+c.Name+", for the blueprint "+b.Name, c.ClientSecret()
 			default:
 				continue
 			}

@@ -13,35 +13,38 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/nuxt"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/golden"
 )
 
 var update = flag.Bool("update", false, "accept what is rendered: write testdata/blueprint.yaml")
 
-// portal is all defaults, tools differs wherever a client can.
-func portal() components.OIDCClient {
-	return components.OIDCClient{
-		Name: "portal", Namespace: "apps", Host: "app.example.com", Authentik: "auth.example.com",
-		Sessions: &components.RedisSessions{Address: "redis.data:6379", Database: 1, Prefix: "portal"},
+// portal is all defaults of a Nuxt app, tools differs wherever a client can.
+func portal() nuxt.Login {
+	return nuxt.Login{
+		Client:   components.OIDCClient{Name: "portal", Namespace: "apps", Host: "app.example.com", Authentik: "auth.example.com"},
+		Sessions: &nuxt.RedisSessions{Address: "redis.data:6379", Database: 1, Prefix: "portal"},
 	}
 }
 
-func tools() components.OIDCClient {
-	return components.OIDCClient{
-		Name: "admin-tools", Slug: "tools", Namespace: "apps", Host: "tools.example.com", Authentik: "auth.example.com",
-		CallbackPaths: []string{"/back"}, LogoutPath: "/bye",
-		Scopes: []string{"openid", "entitlements"}, NoRefresh: true,
-		AccessToken: 90 * time.Minute, RefreshToken: 36 * time.Hour,
-		Sessions:   &components.RedisSessions{Address: "redis.data:6379", Database: 1, Prefix: "tools:"},
-		SecretName: "tools-login",
+func tools() nuxt.Login {
+	return nuxt.Login{
+		Client: components.OIDCClient{
+			Name: "admin-tools", Slug: "tools", Namespace: "apps", Host: "tools.example.com", Authentik: "auth.example.com",
+			CallbackPaths: []string{"/back"}, LogoutPath: "/bye",
+			Scopes: []string{"openid", "entitlements"}, NoRefresh: true,
+			AccessToken: 90 * time.Minute, RefreshToken: 36 * time.Hour,
+			SecretName: "tools-login",
+		},
+		Sessions: &nuxt.RedisSessions{Address: "redis.data:6379", Database: 1, Prefix: "tools:"},
 	}
 }
 
 func blueprint(change ...func(*Blueprint)) Blueprint {
 	b := Blueprint{
 		Name: "example", Namespace: "auth", Version: Version{2026, 8},
-		Clients: []components.OIDCClient{portal(), tools()},
+		Clients: []components.OIDCClient{portal().OIDCClient(), tools().OIDCClient()},
 	}
 	for _, c := range change {
 		c(&b)
@@ -189,7 +192,8 @@ func TestAgreesWithApp(t *testing.T) {
 	}
 	for i, c := range b.Clients {
 		provider, application := entries[2*i], entries[2*i+1]
-		env, secretEnv := c.Env(), c.SecretEnv()
+		login := []nuxt.Login{portal(), tools()}[i]
+		env, secretEnv := login.Env(), login.SecretEnv()
 		t.Run(c.Name, func(t *testing.T) {
 			var signIn, signOut []string
 			for _, raw := range provider.attrs["redirect_uris"].([]any) {
@@ -206,7 +210,7 @@ func TestAgreesWithApp(t *testing.T) {
 					t.Errorf("%v has no type", uri)
 				}
 			}
-			for _, name := range []string{components.KeyRedirectURI, "NUXT_OIDC_PROVIDERS_OIDC_REDIRECT_URI"} {
+			for _, name := range []string{nuxt.KeyRedirectURI, "NUXT_OIDC_PROVIDERS_OIDC_REDIRECT_URI"} {
 				if !slices.Contains(signIn, env[name]) {
 					t.Errorf("the app asks for %s (%s), the provider allows %v", env[name], name, signIn)
 				}
@@ -228,7 +232,7 @@ func TestAgreesWithApp(t *testing.T) {
 			}
 
 			slug := application.ident["slug"].(string)
-			issuer := env[components.KeyAuthURL] + "/application/o/" + slug + "/"
+			issuer := env[nuxt.KeyAuthURL] + "/application/o/" + slug + "/"
 			for got, want := range map[string]string{
 				issuer:                  c.Issuer(),
 				issuer + "end-session/": env["NUXT_OIDC_PROVIDERS_OIDC_LOGOUT_URL"],
@@ -413,8 +417,6 @@ func TestRefusals(t *testing.T) {
 			[]string{"clients[1]", "the Authentik slug portal at auth.example.com, and so does clients[0] (portal)"}},
 		{"one name twice", func(b *Blueprint) { b.Clients[1].Name = "portal" },
 			[]string{`clients[1].name: Invalid value: "portal": is the name of clients[0] too`}},
-		{"one Redis prefix twice", func(b *Blueprint) { b.Clients[1].Sessions.Prefix = "portal:" },
-			[]string{`clients[1]: Invalid value: "admin-tools": uses the keys portal:* in Redis redis.data:6379, database 1, and so does clients[0] (portal): each client needs its own`}},
 		{"two Authentiks", func(b *Blueprint) { b.Clients[1].Authentik = "auth.example.org" },
 			[]string{`clients[1].authentik: Invalid value: "auth.example.org": clients[0] signs in at auth.example.com: one blueprint is for one Authentik`}},
 		{"a sub_mode that is none", func(b *Blueprint) { b.SubMode = "email" },
@@ -492,7 +494,7 @@ func TestSigningKey(t *testing.T) {
 
 // What a sign-out ends, and where it goes.
 func TestSignOut(t *testing.T) {
-	entries := parse(t, text(t, blueprint(func(b *Blueprint) { b.Clients[0].LogoutStays = true; b.Clients[1].LogoutAppOnly = true })))
+	entries := parse(t, text(t, blueprint(func(b *Blueprint) { b.Clients[0].LogoutPath = ""; b.Clients[1].LogoutAppOnly = true })))
 	for _, raw := range entries[0].attrs["redirect_uris"].([]any) {
 		if raw.(map[string]any)["redirect_uri_type"] == "logout" {
 			t.Errorf("%v is registered, and no sign-out asks for it", raw)
@@ -544,17 +546,9 @@ func TestNotes(t *testing.T) {
 	}
 }
 
-// Two databases of one Redis are two places.
-func TestSamePrefixElsewhere(t *testing.T) {
-	text(t, blueprint(func(b *Blueprint) {
-		b.Clients[1].Sessions.Prefix = "portal"
-		b.Clients[1].Sessions.Database = 2
-	}))
-}
-
 // Authentik reads YAML 1.1, where on is a boolean.
 func TestNamesStayText(t *testing.T) {
-	got := text(t, blueprint(func(b *Blueprint) { b.Clients[0].Name, b.Clients[1].Name = "on", "123" }))
+	got := text(t, blueprint(func(b *Blueprint) { b.Clients[0].Name, b.Clients[0].Slug, b.Clients[1].Name = "on", "on", "123" }))
 	for _, want := range []string{`name: "on"`, `slug: "on"`, `name: "123"`} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%s is not in\n%s", want, got)

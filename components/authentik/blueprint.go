@@ -133,7 +133,7 @@ func (b Blueprint) provider(c components.OIDCClient) provider {
 	}
 	if !b.Version.before(thresholds) {
 		// What is not rendered is not reset, so off is said too.
-		p.RefreshThreshold = lifetime(c.RefreshThreshold())
+		p.RefreshThreshold = lifetime(c.RefreshThreshold)
 	}
 	for _, scope := range c.Scopes {
 		p.PropertyMappings = append(p.PropertyMappings, find(modelScope, tagged("!!str", "managed"), tagged("!!str", "goauthentik.io/providers/oauth2/scope-"+scope)))

@@ -16,7 +16,7 @@ func ExampleBlueprint() {
 		Clients: []components.OIDCClient{{
 			Name: "shop", Namespace: "shop",
 			Host: "shop.example.com", Authentik: "auth.example.com",
-			Sessions: &components.RedisSessions{Address: "redis.data:6379", Prefix: "shop"},
+			CallbackPaths: []string{"/auth/callback"}, LogoutPath: "/signed-out",
 		}},
 	}
 	objects, err := blueprint.Objects()
@@ -47,9 +47,6 @@ func ExampleBlueprint() {
 	//         - refresh_token
 	//       redirect_uris:
 	//         - matching_mode: strict
-	//           url: https://shop.example.com/auth/oidc/callback
-	//           redirect_uri_type: authorization
-	//         - matching_mode: strict
 	//           url: https://shop.example.com/auth/callback
 	//           redirect_uri_type: authorization
 	//         - matching_mode: strict
@@ -62,7 +59,7 @@ func ExampleBlueprint() {
 	//         - !Find [authentik_providers_oauth2.scopemapping, [managed, goauthentik.io/providers/oauth2/scope-offline_access]]
 	//       access_token_validity: hours=1
 	//       refresh_token_validity: days=30
-	//       refresh_token_threshold: days=14;hours=1
+	//       refresh_token_threshold: seconds=0
 	//       signing_key: !If [!Find [authentik_crypto.certificatekeypair, [name, authentik Self-signed Certificate]], !Find [authentik_crypto.certificatekeypair, [name, authentik Self-signed Certificate]], !KeyOf signing-key-not-found]
 	//       issuer_mode: per_provider
 	//   - model: authentik_core.application

@@ -3,7 +3,9 @@
 package validate
 
 import (
+	"strconv"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -90,4 +92,26 @@ func Key(errs field.ErrorList, path *field.Path, key string, rule func(string) [
 		errs = append(errs, field.Invalid(path.Key(key), key, msg))
 	}
 	return errs
+}
+
+// IsPath reports whether the value is a path on a host, and no address.
+func IsPath(value string) bool {
+	return strings.HasPrefix(value, "/") && !strings.HasPrefix(value, "//") && !strings.ContainsAny(value, " \t\r\n\\")
+}
+
+// Duration writes a duration in the unit in which people state it: 14 d, 1h,
+// 90s.
+func Duration(d time.Duration) string {
+	const day = 24 * time.Hour
+	if d >= day && d%day == 0 {
+		return strconv.Itoa(int(d/day)) + " d"
+	}
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }
