@@ -58,7 +58,7 @@ func TestDirection(t *testing.T) {
 		{"./components/gitea", []string{module + "/render$", module + "/apps", "github.com/traefik/"}},
 		{"./components/nuxt", []string{module + "/render$", module + "/apps", "sigs.k8s.io/yaml", "github.com/traefik/"}},
 		{"./components/secret", []string{module + "/components$", module + "/render$", module + "/apps", "sigs.k8s.io/yaml", "github.com/traefik/"}},
-		{"./secrets", []string{module + "/components$", module + "/apps", "github.com/traefik/"}},
+		{"./secrets", []string{module + "/deploy", "k8s.io/client-go", module + "/components$", module + "/apps", "github.com/traefik/"}},
 		{"./render/object", []string{module + "/components", module + "/apps", module + "/render$", "k8s.io/api/", "sigs.k8s.io/yaml"}},
 		{"./render/manifest", []string{module + "/components", module + "/apps", module + "/render$", "k8s.io/api/"}},
 		{"./render/domain", []string{module + "/components", module + "/apps", module + "/render$", module + "/render/object", "k8s.io/api/", "sigs.k8s.io/yaml"}},
@@ -68,7 +68,7 @@ func TestDirection(t *testing.T) {
 		{"./render/diff", []string{module + "/components", module + "/apps", module + "/render$", "k8s.io/api/", "k8s.io/client-go"}},
 		{"./render", []string{module + "/components", module + "/apps", "sigs.k8s.io/yaml", "github.com/traefik/"}},
 		{"./golden", []string{module + "/components", module + "/apps", "github.com/traefik/"}},
-		{"./deploy", []string{module + "/components", module + "/apps", "github.com/traefik/"}},
+		{"./deploy", []string{module + "/components$", module + "/apps", "github.com/traefik/"}},
 		// The parent of Traefik's types has its whole provider in it; and only
 		// deploy and its commands talk to a cluster.
 		{"./cmd/render", []string{"github.com/traefik/traefik/v3/pkg/provider/kubernetes/crd$", module + "/deploy", "github.com/fluxcd/", "sigs.k8s.io/controller-runtime"}},

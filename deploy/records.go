@@ -200,7 +200,7 @@ func (d *Deployer) forget(ctx context.Context, c *cluster, all []Record) error {
 	good := lastGood(all)
 	var errs []error
 	for i := range max(0, len(all)-keep) {
-		if good != nil && (all[i].Number == good.Number || all[i].Number == good.RollbackOf) {
+		if good != nil && all[i].Number == good.Number {
 			continue
 		}
 		err := c.typed.CoreV1().ConfigMaps(d.Namespace).Delete(ctx, d.recordName(all[i].Number), metav1.DeleteOptions{})
@@ -221,21 +221,29 @@ func lastGood(all []Record) *Record {
 	return nil
 }
 
-// before is the release that a rollback goes to: the last one that succeeded
-// before the manifests that are in the cluster now. Two rollbacks in a row go
-// two releases back.
+// before is the release that a rollback goes to: where the last release
+// failed, the one that was well before it; where it was well, the one before
+// that. Releases that were gone back from do not count any more, so two
+// rollbacks in a row go two releases back. It is nil where there is none.
 func before(all []Record) *Record {
-	if len(all) == 0 {
+	var well []*Record
+	for i := range all {
+		r := &all[i]
+		if r.Status != Succeeded {
+			continue
+		}
+		if r.RollbackOf > 0 {
+			well = slices.DeleteFunc(well, func(w *Record) bool { return w.effective() >= r.RollbackOf })
+		}
+		well = append(well, r)
+	}
+	if n := len(all); n > 0 && all[n-1].Status == Succeeded {
+		well = well[:len(well)-1]
+	}
+	if len(well) == 0 {
 		return nil
 	}
-	now := all[len(all)-1]
-	for i := len(all) - 1; i >= 0; i-- {
-		r := all[i]
-		if r.Status == Succeeded && r.effective() < now.effective() && r.RollbackOf == 0 {
-			return &all[i]
-		}
-	}
-	return nil
+	return well[len(well)-1]
 }
 
 func compress(text []byte) ([]byte, error) {

@@ -189,9 +189,9 @@ func (d *Deployer) goBack(ctx context.Context, c *cluster) (Record, error) {
 	}
 	text, err := decompress(target.manifests)
 	if err != nil {
-		return Record{}, fmt.Errorf("the manifests of release %d cannot be read: %w", target.Number, err)
+		return Record{}, fmt.Errorf("the manifests of release %d cannot be read: %w", target.effective(), err)
 	}
-	d.printf("going back to release %d, %s\n", target.Number, cmp.Or(target.Revision, "without a revision"))
+	d.printf("going back to release %d, %s\n", target.effective(), cmp.Or(target.Revision, "without a revision"))
 	return d.release(ctx, c, Release{Tree: target.Tree, Revision: target.Revision, Manifests: text}, target)
 }
 

@@ -50,6 +50,24 @@ current-context: e2e
 kind: Node
 metadata: {name: node}
 `)
+	for _, kind := range []string{"certificates.cert-manager.io Certificate", "challenges.acme.cert-manager.io Challenge"} {
+		name, kind, _ := strings.Cut(kind, " ")
+		plural, group, _ := strings.Cut(name, ".")
+		c.apply(fmt.Sprintf(`apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: %s}
+spec:
+  group: %s
+  scope: Namespaced
+  names: {plural: %s, kind: %s}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    subresources: {status: {}}
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+`, name, group, plural, kind))
+	}
 	c.eventually("wait", "node/node", "--for=condition=Ready", "--timeout=1s")
 	c.eventually("get", "configmap", "kube-root-ca.crt", "-n", "kube-system")
 	return c

@@ -18,10 +18,13 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/apps"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/traefik"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/deploy"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/secrets"
 )
 
 // tier is a small tier in a namespace of its own. What is deployed follows
@@ -232,6 +235,7 @@ func (w *tier) says(out string, texts ...string) {
 
 func TestDeploy(t *testing.T) {
 	c := startWhole(t)
+	t.Setenv("KUBECONFIG", filepath.Join(c.dir, "admin.kubeconfig"))
 	for _, tc := range []struct {
 		name string
 		test func(*testing.T, cluster)
@@ -253,6 +257,9 @@ func TestDeploy(t *testing.T) {
 		{"Interrupted", interrupted},
 		{"History", history},
 		{"Rights", rights},
+		{"Certificates", certificates},
+		{"Secrets", secretsApplied},
+		{"WholeTier", wholeTier},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -739,4 +746,142 @@ func rights(t *testing.T, c cluster) {
 	w.ci()
 	w.says(w.must(0, "-tag", "b"), "stays   ResourceQuota "+w.namespace+"/quota: may not be read")
 
+}
+
+// certificates: a release waits for the certificate of a new host; one that is
+// not issued is told with the reason of its challenge, and undoes nothing.
+func certificates(t *testing.T, c cluster) {
+	w := newTier(t, c, "web")
+	w.host = "www.example.com"
+	w.ci()
+	c.apply(`{apiVersion: cert-manager.io/v1, kind: Certificate, metadata: {namespace: ` + w.namespace + `, name: web-tls}}
+---
+{apiVersion: acme.cert-manager.io/v1, kind: Challenge, metadata: {namespace: ` + w.namespace + `, name: one}, spec: {dnsName: www.example.com}}
+---
+{apiVersion: acme.cert-manager.io/v1, kind: Challenge, metadata: {namespace: ` + w.namespace + `, name: other}, spec: {dnsName: other.example.com}}
+`)
+	c.kubectl("patch", "certificate", "web-tls", "-n", w.namespace, "--subresource=status", "--type=merge", "-p", `{"status":{"conditions":[{"type":"Ready","status":"False","message":"Issuing certificate as Secret does not exist"}]}}`)
+	for name, why := range map[string]string{"one": "Waiting for HTTP-01 challenge propagation: wrong status code '404', expected '200'", "other": "not about this host"} {
+		c.kubectl("patch", "challenge", name, "-n", w.namespace, "--subresource=status", "--type=merge", "-p", fmt.Sprintf(`{"status":{"reason":%q}}`, why))
+	}
+	out := w.must(0, "-tag", "a", "-timeout", "15s")
+	w.says(out, "waiting for 1 certificate",
+		"note: Certificate "+w.namespace+"/web-tls is not issued yet (www.example.com): Issuing certificate as Secret does not exist; the challenge for www.example.com: ",
+		"wrong status code '404'", "release 1 is ready")
+	if strings.Contains(out, "not about this host") {
+		t.Errorf("it speaks of another host:\n%s", out)
+	}
+	// The same host again: nothing to wait for.
+	if out := w.must(0, "-tag", "b"); strings.Contains(out, "waiting for 1 certificate") {
+		t.Errorf("it waits for a host that has not changed:\n%s", out)
+	}
+	// A new host whose certificate comes.
+	w.host = "new.example.com"
+	w.ci()
+	for range 20 { // the API server takes a moment to know the new policy
+		if status, _ := w.run("-tag", "b", "-dry-run"); status == 0 {
+			break
+		}
+		time.Sleep(500 * time.Millisecond)
+	}
+	time.AfterFunc(8*time.Second, func() {
+		c.try(nil, "patch", "certificate", "web-tls", "-n", w.namespace, "--subresource=status", "--type=merge", "-p", `{"status":{"conditions":[{"type":"Ready","status":"True"}]}}`)
+	})
+	out = w.must(0, "-tag", "b", "-timeout", "60s")
+	w.says(out, "waiting for 1 certificate", "Certificate "+w.namespace+"/web-tls: ready")
+	if strings.Contains(out, "is not issued yet") {
+		t.Errorf("the certificate is there:\n%s", out)
+	}
+}
+
+// secretsApplied: the Secrets are there, nothing is left of kubectl's
+// annotation, and what reads a key that changed is restarted, and nothing else.
+func secretsApplied(t *testing.T, c cluster) {
+	w := newTier(t, c, "web", "api", "extra")
+	for _, app := range []string{"web", "api", "extra"} {
+		c.apply(fmt.Sprintf(`{apiVersion: apps/v1, kind: Deployment, metadata: {namespace: %[1]s, name: %[2]s}, spec: {selector: {matchLabels: {app: %[2]s}}, template: {metadata: {labels: {app: %[2]s}}, spec: {securityContext: {runAsNonRoot: true, runAsUser: 1, seccompProfile: {type: RuntimeDefault}}, containers: [{name: c, image: i, securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}%[3]s}]}}}}`,
+			w.namespace, app, map[string]string{
+				"web": ", env: [{name: A, valueFrom: {secretKeyRef: {name: shared, key: TOKEN}}}]",
+				"api": ", env: [{name: A, valueFrom: {secretKeyRef: {name: shared, key: OTHER}}}]",
+			}[app]))
+	}
+	c.apply(fmt.Sprintf(`{apiVersion: v1, kind: Secret, metadata: {namespace: %s, name: shared}, stringData: {TOKEN: old-token-value, OTHER: other-value, EXTRA: extra-value}}`, w.namespace))
+	contract := secret.Contract{Name: "shared", Namespace: w.namespace, Keys: []secret.Key{{Name: "TOKEN", Purpose: "p"}, {Name: "OTHER", Purpose: "p"}}}
+	command := secrets.Command{
+		Name: "secrets", Environments: []string{"e2e"}, Apply: deploy.ApplySecrets,
+		Set: func(string) (secrets.Set, error) { return secrets.Set{Secrets: []secret.Contract{contract}}, nil },
+	}
+	apply := func(status int, file string, args ...string) string {
+		t.Helper()
+		var out syncBuffer
+		if got := command.Run(append(append([]string{"apply"}, args...), "-"), strings.NewReader(file), &out, &out); got != status {
+			t.Fatalf("status %d, want %d:\n%s", got, status, &out)
+		}
+		for _, value := range []string{"new-token-value", "old-token-value", "other-value", "extra-value"} {
+			if strings.Contains(out.String(), value) {
+				t.Errorf("it prints a value:\n%s", &out)
+			}
+		}
+		return out.String()
+	}
+	file := fmt.Sprintf("apiVersion: v1\nkind: Secret\nmetadata: {namespace: %s, name: shared}\nstringData:\n  TOKEN: new-token-value\n  OTHER: other-value\n", w.namespace)
+	get := func(path string) string {
+		return c.kubectl("get", "secret", "shared", "-n", w.namespace, "-o", "jsonpath={"+path+"}")
+	}
+
+	w.says(apply(0, file, "-dry-run"), "change  Secret "+w.namespace+"/shared: TOKEN", "restart Deployment "+w.namespace+"/web")
+	if !strings.Contains(get(".metadata.annotations"), "old-token-value") {
+		t.Error("a dry run changes the Secret")
+	}
+	out := apply(0, file)
+	w.says(out, "change  Secret "+w.namespace+"/shared: TOKEN\n", "restart Deployment "+w.namespace+"/web\n", "Deployment "+w.namespace+"/web: ready")
+	if strings.Contains(out, "/api") || strings.Contains(out, "/extra") {
+		t.Errorf("it restarts what reads no key that changed:\n%s", out)
+	}
+	if annotations := get(".metadata.annotations"); strings.Contains(annotations, "last-applied") {
+		t.Errorf("the annotation is there: %s", annotations)
+	}
+	if keys := get(".data"); !strings.Contains(keys, "EXTRA") || get(".data.TOKEN") != "bmV3LXRva2VuLXZhbHVl" {
+		t.Errorf("the Secret has %s", keys)
+	}
+	w.says(apply(0, file), "nothing that runs reads a key that changed")
+	w.says(apply(1, strings.Replace(file, "  OTHER: other-value\n", "", 1)), "key OTHER: is missing")
+	w.says(apply(1, file+"type: kubernetes.io/basic-auth\n"), "has another type")
+}
+
+// wholeTier: the app tier itself, with the rights and under the policy of its
+// own deployer.
+func wholeTier(t *testing.T, c cluster) {
+	c.t = t
+	run := func(status int, kubeconfig string, args ...string) string {
+		t.Helper()
+		var out syncBuffer
+		got := deploy.Command{Name: "deploy", Layer: "apps", Environments: apps.EnvironmentNames(), Repositories: apps.Repositories(), Tree: apps.Tree}.
+			Run(append([]string{"-kubeconfig", kubeconfig}, args...), &out, &out)
+		if got != status {
+			t.Fatalf("deploy %s: status %d, want %d:\n%s", strings.Join(args, " "), got, status, &out)
+		}
+		return out.String()
+	}
+	admin := filepath.Join(c.dir, "admin.kubeconfig")
+	// The runner needs its Secret and its node's storage, and never starts
+	// here: the layer is applied, and says what it waits for.
+	run(3, admin, "-layer", "ci", "-timeout", "10s")
+	namespace, name := apps.Deployer()
+	var text, errs bytes.Buffer
+	if status := (deploy.KubeconfigCommand{Name: "kubeconfig", Account: deploy.Account{Namespace: namespace, Name: name, Cluster: "dezky"}}).
+		Run([]string{"-server", c.url, "-duration", "1h"}, &text, &errs); status != 0 || !strings.Contains(errs.String(), "its token ends on") {
+		t.Fatalf("kubeconfig: status %d: %s", status, &errs)
+	}
+	own := filepath.Join(t.TempDir(), "kubeconfig")
+	write(t, own, text.Bytes())
+	out := run(0, own, "-tag", "0123456789abcdef0123456789abcdef01234567", "-timeout", "30s")
+	for _, want := range []string{"the token of this kubeconfig ends on", "release 1 is ready", "is not issued yet"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("it does not say %q:\n%s", want, out)
+		}
+	}
+	if out := run(0, own, "-keep-images"); !strings.Contains(out, "nothing to change: this is release 1") {
+		t.Errorf("a second time:\n%s", out)
+	}
 }

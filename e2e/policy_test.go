@@ -46,7 +46,7 @@ func (d identity) refused(o components.Object, wants ...string) {
 		d.t.Errorf("%T %s passes", o, o.GetName())
 		return
 	}
-	for _, want := range append(wants, "ValidatingAdmissionPolicy", "kubectl apply -f out/ci") {
+	for _, want := range append(wants, "ValidatingAdmissionPolicy", "go run ./cmd/deploy -layer ci") {
 		if !strings.Contains(out, want) {
 			d.t.Errorf("%T %s: the refusal is\n%s\nwant in it %s", o, o.GetName(), out, want)
 		}
@@ -191,7 +191,7 @@ func TestPolicy(t *testing.T) {
 		}}
 	}
 	deployer := components.Deployer{
-		Name: "deployer", Namespace: namespace, Command: "kubectl apply -f out/ci",
+		Name: "deployer", Namespace: namespace, Command: "go run ./cmd/deploy -layer ci",
 		Secrets: map[string][]secret.Contract{"web": {contract}},
 		Applies: []components.Component{web, api, ingress, components.Plain(middleware(map[string]any{"basicAuth": map[string]any{"secret": "users"}}))},
 	}

@@ -29,6 +29,10 @@ type Command struct {
 	Environments []string
 	// Set makes the Secrets of an environment.
 	Set func(environment string) (Set, error)
+	// Apply brings Secrets that were checked into a cluster. Nil leaves the
+	// command apply out: it needs a cluster's client, which this package does
+	// not link; package deploy has it.
+	Apply func(context.Context, Request) error
 }
 
 // Run does what the arguments say, without the program's name. It gives the
@@ -49,7 +53,7 @@ func (c Command) run(ctx context.Context, p cli.Program, args []string, stdin io
 		return errors.New("the program knows no Secrets: its Command must have the function Set")
 	}
 	if len(args) == 0 {
-		return usageError("say template, generate or check")
+		return usageError("say " + c.commands())
 	}
 	switch args[0] {
 	case "template":
@@ -58,10 +62,22 @@ func (c Command) run(ctx context.Context, p cli.Program, args []string, stdin io
 		return c.generate(ctx, p, args[1:])
 	case "check":
 		return c.check(ctx, p, args[1:], stdin)
+	case "apply":
+		if c.Apply != nil {
+			return c.apply(ctx, p, args[1:], stdin)
+		}
 	case "-h", "-help", "--help", "help":
 		return flag.ErrHelp
 	}
-	return usageError(fmt.Sprintf("there is no command %q: say template, generate or check", args[0]))
+	return usageError(fmt.Sprintf("there is no command %q: say %s", args[0], c.commands()))
+}
+
+// commands are what there is to say.
+func (c Command) commands() string {
+	if c.Apply != nil {
+		return "template, generate, check or apply"
+	}
+	return "template, generate or check"
 }
 
 // parse reads the flags of a command, to which it adds -env, and gives the
@@ -215,7 +231,7 @@ func (c Command) check(ctx context.Context, p cli.Program, args []string, stdin 
 		return err
 	}
 	var input []byte
-	wrong, notes := 0, 0
+	notes := 0
 	switch {
 	case *fromCluster && flags.NArg() > 0:
 		return usageError("name a file or say -live, not both")
@@ -225,20 +241,36 @@ func (c Command) check(ctx context.Context, p cli.Program, args []string, stdin 
 		return usageError("-context needs -live")
 	case flags.NArg() == 0:
 		return usageError("name a file to check, - for standard input, or say -live")
-	case flags.Arg(0) == "-":
-		input, err = io.ReadAll(stdin)
 	default:
-		if info, err := os.Stat(flags.Arg(0)); err == nil && info.Mode().IsRegular() {
-			if n := readableByOthers(flags.Arg(0), info); n != "" {
-				p.Note("%s", n)
-				notes++
-			}
-		}
-		input, err = os.ReadFile(flags.Arg(0))
+		input, notes, err = readInput(p, flags.Arg(0), stdin)
 	}
 	if err != nil {
 		return err
 	}
+	return report(p, set, one, input, notes)
+}
+
+// readInput reads a file, or standard input for -. The number is that of the
+// notes that it told.
+func readInput(p cli.Program, name string, stdin io.Reader) (input []byte, notes int, err error) {
+	if name == "-" {
+		input, err = io.ReadAll(stdin)
+		return input, 0, err
+	}
+	if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() {
+		if n := readableByOthers(name, info); n != "" {
+			p.Note("%s", n)
+			notes++
+		}
+	}
+	input, err = os.ReadFile(name)
+	return input, notes, err
+}
+
+// report tells the findings on an input. The error says that there are some
+// which are more than notes.
+func report(p cli.Program, set Set, one scope, input []byte, notes int) error {
+	wrong := 0
 	for _, f := range set.check(input, one) {
 		p.Say("%s", f)
 		if f.Note {
@@ -282,7 +314,17 @@ func namespaces(secrets []secret.Contract) []string {
 }
 
 func (c Command) usage(w io.Writer) {
+	apply, applied, notReady := "", "kubectl apply --server-side -f", ""
+	one := c.Name + " generate -into secrets.yaml -only NAMESPACE | kubectl apply --server-side -f -"
+	if c.Apply != nil {
+		apply, applied, one = usageApply, c.Name+" apply", c.Name+" apply -only NAMESPACE secrets.yaml"
+		notReady = "; 3 where the Secrets are applied,\nand something that reads them did not get ready"
+	}
 	fmt.Fprint(w, strings.NewReplacer(
+		"{apply}", strings.ReplaceAll(apply, "{program}", c.Name),
+		"{applied}", applied,
+		"{apply one}", one,
+		"{not ready}", notReady,
 		"{program}", c.Name,
 		"{environments}", strings.Join(c.Environments, ", "),
 		"{last}", c.Environments[len(c.Environments)-1],
@@ -313,21 +355,21 @@ Usage:
         others are there.
   {program} check -live [-env E] [-context C] [-only NAMESPACE[/NAME]]
         Check the Secrets in the cluster, through kubectl.
-
+{apply}
 E is one of {environments}; the first is the default.
 
 Examples:
   # First boot: make Secrets, supply what is listed, check, apply, remove.
   {program} generate -into secrets.yaml
   $EDITOR secrets.yaml
-  {program} check secrets.yaml && kubectl apply --server-side -f secrets.yaml && rm secrets.yaml
+  {program} check secrets.yaml && {applied} secrets.yaml && rm secrets.yaml
   # Later changes: start from the cluster, or its data may be lost.
   {program} generate -live -into secrets.yaml
   $EDITOR secrets.yaml
-  {program} check secrets.yaml && kubectl apply --server-side -f secrets.yaml && rm secrets.yaml
+  {program} check secrets.yaml && {applied} secrets.yaml && rm secrets.yaml
   # While one of the namespaces is not there yet, the others.
   {program} check -only NAMESPACE secrets.yaml
-  {program} generate -into secrets.yaml -only NAMESPACE | kubectl apply --server-side -f -
+  {apply one}
   # Before a deploy.
   {program} check -live
   # Straight into a new cluster, once: a second run makes other values.
@@ -340,5 +382,13 @@ Examples:
   {program} check -only NAMESPACE/NAME sealed.yaml
 
 Exit status: 0, 1 for findings or anything that is refused, 2 for arguments
-that are not understood.
+that are not understood{not ready}.
+`
+
+const usageApply = `  {program} apply [-env E] [-context C] [-only NAMESPACE[/NAME]] [-dry-run] [-timeout T] [-no-logs] FILE|-
+        Check a filled file, apply it server-side, remove the annotation in
+        which kubectl keeps earlier values, restart the workloads that read a
+        key whose value changed, and wait for them, ten minutes at most unless
+        T says otherwise. It says the names of keys and no value. A key that
+        only the cluster has stays.
 `

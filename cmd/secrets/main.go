@@ -1,4 +1,4 @@
-// Command secrets makes and checks the Secrets of the app tier. Its -h
+// Command secrets makes, checks and applies the Secrets of the app tier. Its -h
 // explains.
 package main
 
@@ -6,10 +6,11 @@ import (
 	"os"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/apps"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/deploy"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/secrets"
 )
 
 func main() {
-	command := secrets.Command{Name: "secrets", Environments: apps.EnvironmentNames(), Set: apps.Secrets}
+	command := secrets.Command{Name: "secrets", Environments: apps.EnvironmentNames(), Set: apps.Secrets, Apply: deploy.ApplySecrets}
 	os.Exit(command.Run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
