@@ -11,16 +11,14 @@ import (
 const ingressClass = "traefik"
 
 // elsewhere is what the manifests of an environment may refer to, and others
-// make: the cluster, and the neighbours that exist.
+// make: the cluster, and the neighbours. OCIS is pending: nothing calls it before it
+// is there.
 func (e Environment) elsewhere() []check.Elsewhere {
 	list := []check.Elsewhere{
 		{ID: object.ID{Group: "networking.k8s.io", Kind: "IngressClass", Name: ingressClass}},
 		{ID: object.ID{Group: "cert-manager.io", Kind: "ClusterIssuer", Name: e.Issuer}},
 	}
 	for _, n := range neighbours() {
-		if n == ocisServer() {
-			continue
-		}
 		list = append(list, check.Elsewhere{
 			ID:    object.ID{Kind: "Service", Namespace: n.namespace, Name: n.name},
 			Ports: []corev1.ServicePort{{Port: n.port}},

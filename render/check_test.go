@@ -96,7 +96,7 @@ func service() *corev1.Service {
 func ingress(name, host string) *networkingv1.Ingress {
 	return &networkingv1.Ingress{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "networking.k8s.io/v1", Kind: "Ingress"},
-		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name, Annotations: map[string]string{}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name, Annotations: map[string]string{"kubernetes.io/tls-acme": "true"}},
 		Spec: networkingv1.IngressSpec{
 			TLS: []networkingv1.IngressTLS{{Hosts: []string{host}, SecretName: name + "-tls"}},
 			Rules: []networkingv1.IngressRule{{Host: host, IngressRuleValue: networkingv1.IngressRuleValue{HTTP: &networkingv1.HTTPIngressRuleValue{
@@ -226,12 +226,12 @@ func TestRefused(t *testing.T) {
 			i := ingress("other", "other.example.com")
 			i.Spec.Rules[0].HTTP.Paths[0].Backend.Service.Name = "gone"
 			return i
-		}()), "apps/more.yaml: Ingress ns/other: spec.rules[0].http.paths[0].backend.service: there is no Service ns/gone: render it in this tree"},
+		}()), "apps/more.yaml: Ingress ns/other: spec.rules[0].http.paths[0].backend.service: there is no Service ns/gone: render it, or declare it elsewhere: {apiVersion: v1, kind: Service, metadata: {namespace: ns, name: gone}}"},
 		{"a missing Service by default", tree(func() render.Object {
 			i := ingress("other", "other.example.com")
 			i.Spec.DefaultBackend = &networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{Name: "gone"}}
 			return i
-		}()), "apps/more.yaml: Ingress ns/other: spec.defaultBackend: there is no Service ns/gone: render it in this tree"},
+		}()), "apps/more.yaml: Ingress ns/other: spec.defaultBackend: there is no Service ns/gone: render it, or declare it elsewhere: {apiVersion: v1, kind: Service, metadata: {namespace: ns, name: gone}}"},
 		{"a missing port", tree(func() render.Object {
 			i := ingress("other", "other.example.com")
 			i.Spec.Rules[0].HTTP.Paths[0].Backend.Service.Port = networkingv1.ServiceBackendPort{Number: 81}
@@ -241,16 +241,16 @@ func TestRefused(t *testing.T) {
 			"apps/more.yaml: Deployment ns/other: spec.template.spec.containers[web].env[TOKEN]: Secret ns/web-secrets has no key GONE: its keys are OUTSIDE, TOKEN, UNREAD"},
 		{"a Secret without contract", tree(edit(func(s *corev1.PodSpec) {
 			s.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "gone"}}}}
-		})), "spec.template.spec.volumes[v]: there is no contract for Secret ns/gone: add it to the tree's Secrets"},
+		})), "spec.template.spec.volumes[v]: there is no Secret ns/gone: give it a contract, or declare it elsewhere"},
 		{"a missing ConfigMap", tree(edit(func(s *corev1.PodSpec) { s.Containers[0].EnvFrom[0].ConfigMapRef.Name = "gone" })),
-			"containers[web].envFrom[0]: there is no ConfigMap ns/gone: render it in this tree"},
+			"containers[web].envFrom[0]: there is no ConfigMap ns/gone: render it, or declare it elsewhere"},
 		{"a missing ConfigMap key", tree(edit(func(s *corev1.PodSpec) {
 			s.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
 				LocalObjectReference: corev1.LocalObjectReference{Name: "web-config"}, Items: []corev1.KeyToPath{{Key: "B"}},
 			}}}}
 		})), "volumes[v].items[0]: ConfigMap ns/web-config has no key B: its keys are A"},
 		{"a missing ServiceAccount", tree(edit(func(s *corev1.PodSpec) { s.ServiceAccountName = "gone" })), "spec.serviceAccountName: there is no ServiceAccount ns/gone"},
-		{"a missing pull Secret", tree(edit(func(s *corev1.PodSpec) { s.ImagePullSecrets = []corev1.LocalObjectReference{{Name: "gone"}} })), "imagePullSecrets[0]: there is no contract for Secret ns/gone"},
+		{"a missing pull Secret", tree(edit(func(s *corev1.PodSpec) { s.ImagePullSecrets = []corev1.LocalObjectReference{{Name: "gone"}} })), "imagePullSecrets[0]: there is no Secret ns/gone"},
 		{"a missing volume claim", tree(edit(func(s *corev1.PodSpec) {
 			s.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "gone"}}}}
 		})), "there is no PersistentVolumeClaim ns/gone"},
@@ -633,7 +633,7 @@ func TestReferences(t *testing.T) {
 				{ConfigMap: &corev1.ConfigMapProjection{LocalObjectReference: corev1.LocalObjectReference{Name: "web-config"}}},
 				{Secret: &corev1.SecretProjection{LocalObjectReference: corev1.LocalObjectReference{Name: "gone"}}},
 			}}}}}
-		}, "volumes[v].projected[1]: there is no contract for Secret ns/gone"},
+		}, "volumes[v].projected[1]: there is no Secret ns/gone"},
 	} {
 		for kind, object := range kinds {
 			name, at, _ := strings.Cut(kind, " ")

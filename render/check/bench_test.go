@@ -36,6 +36,9 @@ func BenchmarkRun(b *testing.B) {
 			}
 			elsewhere = append(elsewhere, e)
 		}
+		for i := range tree.Elsewhere {
+			elsewhere = append(elsewhere, &tree.Elsewhere[i])
+		}
 		run := func(name string, once func() error) {
 			b.Run(fmt.Sprintf("apps=%d/%s", n, name), func(b *testing.B) {
 				b.ReportAllocs()

@@ -5,6 +5,8 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 )
 
 // pods is the pods that an object makes.
@@ -30,9 +32,22 @@ func podsOf(o *Object) (pods, bool) {
 	}
 	switch o.ID.Group {
 	case "":
-		if o.ID.Kind == "Pod" {
+		switch o.ID.Kind {
+		case "Pod":
 			if t := As[*corev1.Pod](o); t != nil {
 				return pods{of: o, at: "spec", labels: t.Labels, spec: &t.Spec}, true
+			}
+		case "PodTemplate":
+			if t := As[*corev1.PodTemplate](o); t != nil {
+				return template(&t.Template, "template.spec"), true
+			}
+		case "ReplicationController":
+			if t := As[*corev1.ReplicationController](o); t != nil && t.Spec.Template != nil {
+				p := template(t.Spec.Template, "spec.template.spec")
+				if len(t.Spec.Selector) > 0 {
+					p.selector = &metav1.LabelSelector{MatchLabels: t.Spec.Selector}
+				}
+				return p, true
 			}
 		}
 	case "apps":
@@ -73,24 +88,70 @@ func podsOf(o *Object) (pods, bool) {
 				return template(&t.Spec.JobTemplate.Spec.Template, "spec.jobTemplate.spec.template.spec"), true
 			}
 		}
+	default:
+		return customPods(o)
 	}
 	return pods{}, false
 }
 
-// podKinds are the kinds that make pods.
-var podKinds = [...]struct{ group, kind string }{
-	{"", "Pod"}, {"apps", "Deployment"}, {"apps", "StatefulSet"}, {"apps", "DaemonSet"}, {"apps", "ReplicaSet"}, {"batch", "Job"}, {"batch", "CronJob"},
+// customPods returns the pods of a custom kind that embeds a pod template where
+// Kubernetes' own kinds have it, such as a Rollout of Argo or a Service of
+// Knative: a template whose spec has a list of containers.
+func customPods(o *Object) (pods, bool) {
+	if builtinGroup(o.ID.Group) {
+		return pods{}, false
+	}
+	for _, at := range [][]string{{"spec", "template"}, {"spec", "jobTemplate", "spec", "template"}} {
+		template, _, err := unstructured.NestedFieldNoCopy(o.fields(), at...)
+		fields, ok := template.(map[string]any)
+		if err != nil || !ok {
+			continue
+		}
+		containers, _, _ := unstructured.NestedFieldNoCopy(fields, "spec", "containers")
+		if list, ok := containers.([]any); !ok || len(list) == 0 {
+			continue
+		}
+		var t corev1.PodTemplateSpec
+		if runtime.DefaultUnstructuredConverter.FromUnstructured(fields, &t) != nil {
+			continue
+		}
+		path := ""
+		for _, part := range at {
+			path += part + "."
+		}
+		return pods{of: o, at: path + "spec", labels: t.Labels, spec: &t.Spec}, true
+	}
+	return pods{}, false
 }
 
-// eachPods calls do for each object that makes pods.
+// builtinGroup reports whether the kinds of a group are Kubernetes' own.
+func builtinGroup(group string) bool {
+	switch group {
+	case "", "apps", "batch", "autoscaling", "policy", "networking.k8s.io", "rbac.authorization.k8s.io", "storage.k8s.io",
+		"scheduling.k8s.io", "node.k8s.io", "admissionregistration.k8s.io", "apiextensions.k8s.io", "coordination.k8s.io",
+		"discovery.k8s.io", "events.k8s.io", "certificates.k8s.io", "resource.k8s.io", "flowcontrol.apiserver.k8s.io":
+		return true
+	}
+	return false
+}
+
+// eachPods calls do for each object that makes pods, in their order.
 func (s *Set) eachPods(do func(pods)) {
-	for _, k := range podKinds {
-		for _, o := range s.Kind(k.group, k.kind) {
+	for _, p := range s.allPods() {
+		do(p)
+	}
+}
+
+// allPods returns the pods of all objects, in the order of the objects.
+func (s *Set) allPods() []pods {
+	s.podsOnce.Do(func() {
+		for _, o := range s.objects {
 			if p, ok := podsOf(o); ok {
-				do(p)
+				s.pods = append(s.pods, p)
 			}
 		}
-	}
+	})
+	return s.pods
 }
 
 // eachContainer calls do for each container of the pods with the path of its

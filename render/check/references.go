@@ -1,6 +1,7 @@
 package check
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,17 +13,46 @@ import (
 )
 
 func referenceRules() []Rule {
+	found := func(id string) func(*Pass) {
+		return func(p *Pass) {
+			for _, w := range p.wrongReferences() {
+				if w.rule == id {
+					p.Report(w.from, w.field, w.problem, w.remedy)
+				}
+			}
+		}
+	}
 	return []Rule{{
 		ID:     "reference",
-		Doc:    "A pod that refers to a ConfigMap, Secret, key, ServiceAccount or volume claim that is not there does not start, and an Ingress without its Service or port answers 404 or 503.",
-		Source: "Kubernetes documentation, 'Secrets', 'ConfigMaps' and 'Ingress'",
-		Run: func(p *Pass) {
-			p.eachReference(func(r *reference) {
-				if problem, remedy := p.missing(r); problem != "" {
-					p.Report(r.from, r.at.String(), problem, remedy)
-				}
-			})
-		},
+		Doc:    "What refers to an object that is not there does not start, is not reached or is refused: a pod without its Secret, an Ingress without its Service, a binding without its Role. What exists elsewhere is declared.",
+		Source: "Kubernetes documentation, 'Secrets', 'ConfigMaps', 'Ingress', 'Using RBAC Authorization'; Traefik documentation, 'Kubernetes IngressRoute'; cert-manager documentation, 'Certificate resource'",
+		Run:    found("reference"),
+	}, {
+		ID:       "undeclared",
+		Severity: object.Warning,
+		Doc:      "What refers to something of which nothing is known here may refer to nothing: a kind of the cluster of which none is rendered or declared, or another namespace of which nothing is.",
+		Source:   "The checks of fleet: see 'What exists elsewhere'",
+		Run:      found("undeclared"),
+	}, {
+		ID:     "reference-key",
+		Doc:    "A container whose variable or file comes from a key that a ConfigMap or Secret lacks does not start: CreateContainerConfigError.",
+		Source: "Kubernetes documentation, 'Configure a Pod to Use a ConfigMap', Restrictions",
+		Run:    found("reference-key"),
+	}, {
+		ID:     "reference-port",
+		Doc:    "A backend at a port that its Service lacks answers 404 or 503, and a webhook at such a port refuses whatever it should look at.",
+		Source: "Traefik, pkg/provider/kubernetes/ingress: service port not found; Kubernetes documentation, 'Ingress'",
+		Run:    found("reference-port"),
+	}, {
+		ID:     "address",
+		Doc:    "An address of a Service that is not there, or at a port that it lacks, is one that nobody answers.",
+		Source: "Kubernetes documentation, 'DNS for Services and Pods'",
+		Run:    found("address"),
+	}, {
+		ID:     "middleware-cycle",
+		Doc:    "Traefik drops a router whose chain of middlewares comes back to itself.",
+		Source: "Traefik, pkg/server/middleware/middlewares.go: recursion detected",
+		Run:    middlewareCycles,
 	}, {
 		ID:       "key-unread",
 		Severity: object.Note,
@@ -42,27 +72,151 @@ type reference struct {
 	// port of a Service, where port is true.
 	isPort bool
 	port   networkingv1.ServiceBackendPort
+	// address reports that a text names the Service by its DNS name.
+	address bool
+	// guess reports that the text may mean something else.
+	guess bool
 }
 
-// missing says what is wrong with a reference. It returns nothing where what
-// it names is there, under check or elsewhere.
-func (s *Set) missing(r *reference) (problem, remedy string) {
-	o, e := s.Get(r.to), s.Elsewhere(r.to)
-	switch {
-	case o == nil && e == nil && r.to.Kind == "Secret":
-		return "there is no contract for " + r.to.String(), "add it to the tree's Secrets"
-	case o == nil && e == nil:
-		return "there is no " + r.to.String(), "render it in this tree"
-	case r.isPort && !s.hasPort(o, e, r.port):
-		return r.to.String() + " has no such port (" + portText(r.port) + ")", ""
-	case r.key == "":
-		return "", ""
+// wrong is what is wrong with a reference, and the rule that says so.
+type wrong struct {
+	rule                   string
+	from                   *Object
+	field, problem, remedy string
+}
+
+// wrongReferences returns what is wrong with the references of all objects, and
+// follows them if nobody has.
+func (s *Set) wrongReferences() []wrong {
+	s.wrongOnce.Do(func() {
+		s.read = make(map[object.ID]map[string]bool)
+		s.eachReference(func(r *reference) {
+			if r.to.Group == "" && (r.to.Kind == "ConfigMap" || r.to.Kind == "Secret") {
+				keys := s.read[r.to]
+				if keys == nil {
+					keys = make(map[string]bool)
+					s.read[r.to] = keys
+				}
+				keys[r.key] = true
+			}
+			if w := s.check(r); w.rule != "" {
+				w.from, w.field = r.from, r.at.String()
+				s.wrong = append(s.wrong, w)
+			}
+		})
+	})
+	return s.wrong
+}
+
+// check returns what is wrong with a reference, and no rule where what it
+// names is there, under check or elsewhere.
+func (s *Set) check(r *reference) wrong {
+	if !s.exists(r.to) {
+		rule := "reference"
+		if r.address {
+			rule = "address"
+		}
+		problem, remedy := "there is no "+r.to.String(), "render it, or declare it elsewhere: "+declaration(r.to)
+		if r.to.Kind == "Secret" && r.to.Group == "" {
+			remedy = "give it a contract, or declare it elsewhere: " + declaration(r.to)
+		}
+		if strings.HasSuffix(r.to.Name, "@kubernetescrd") {
+			remedy = "such a name is that of the namespace and of the " + r.to.Kind + ", joined by a dash"
+		}
+		if len(s.wrong) < 100 { // nobody reads on, and the search takes its time
+			if near := s.near(r.to); near != "" {
+				remedy = near + " is there. Else " + remedy
+			}
+		}
+		if r.guess || !s.knownPlace(r) {
+			return wrong{rule: "undeclared", problem: "nothing is known of " + r.to.String(), remedy: remedy}
+		}
+		return wrong{rule: rule, problem: problem, remedy: remedy}
 	}
-	keys, closed := s.keys(r.to)
-	if closed && !slices.Contains(keys, r.key) {
-		return r.to.String() + " has no key " + r.key, "its keys are " + strings.Join(keys, ", ")
+	if r.isPort {
+		if ports, closed := s.ports(r.to); closed && !slices.ContainsFunc(ports, func(p corev1.ServicePort) bool {
+			return r.port.Name != "" && p.Name == r.port.Name || r.port.Name == "" && p.Port == r.port.Number
+		}) {
+			rule := "reference-port"
+			if r.address {
+				rule = "address"
+			}
+			return wrong{rule: rule, problem: r.to.String() + " has no such port (" + portText(r.port) + ")", remedy: "its ports are " + portsText(ports)}
+		}
 	}
-	return "", ""
+	if r.key != "" {
+		if keys, closed := s.keys(r.to); closed && !slices.Contains(keys, r.key) {
+			if len(keys) == 0 {
+				return wrong{rule: "reference-key", problem: r.to.String() + " has no key " + r.key, remedy: "it has none"}
+			}
+			return wrong{rule: "reference-key", problem: r.to.String() + " has no key " + r.key, remedy: "its keys are " + strings.Join(keys, ", ")}
+		}
+	}
+	return wrong{}
+}
+
+// declaration is the shortest manifest of an object.
+func declaration(id object.ID) string {
+	version := "v1"
+	switch id.Group {
+	case "":
+	case "traefik.io":
+		version = id.Group + "/v1alpha1"
+	default:
+		version = id.Group + "/v1"
+	}
+	name := "name: " + id.Name
+	if id.Namespace != "" {
+		name = "namespace: " + id.Namespace + ", " + name
+	}
+	return "{apiVersion: " + version + ", kind: " + id.Kind + ", metadata: {" + name + "}}"
+}
+
+// near returns an object of the kind and namespace whose name differs in a
+// letter or two, or the namespace where the name is the same. Empty if there
+// is none.
+func (s *Set) near(id object.ID) string {
+	best := ""
+	try := func(other object.ID) {
+		if best == "" && other.Group == id.Group && other.Kind == id.Kind &&
+			(other.Namespace == id.Namespace && distance(other.Name, id.Name) <= 2 || other.Name == id.Name) {
+			best = other.String()
+		}
+	}
+	for _, o := range s.Kind(id.Group, id.Kind) {
+		try(o.ID)
+	}
+	for _, e := range s.others {
+		try(e.ID)
+	}
+	return best
+}
+
+// distance is how many letters two names differ in: three stands for any more.
+func distance(a, b string) int {
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	if len(b)-len(a) > 2 || len(a) < 4 {
+		return 3
+	}
+	row := make([]int, len(a)+1)
+	for i := range row {
+		row[i] = i
+	}
+	for j := range len(b) {
+		before := row[0]
+		row[0] = j + 1
+		for i := range len(a) {
+			change := before
+			if a[i] != b[j] {
+				change++
+			}
+			before = row[i+1]
+			row[i+1] = min(row[i+1]+1, row[i]+1, change)
+		}
+	}
+	return min(row[len(a)], 3)
 }
 
 func portText(p networkingv1.ServiceBackendPort) string {
@@ -72,20 +226,34 @@ func portText(p networkingv1.ServiceBackendPort) string {
 	return strconv.Itoa(int(p.Number))
 }
 
-func (s *Set) hasPort(o *Object, e *Elsewhere, port networkingv1.ServiceBackendPort) bool {
-	var ports []corev1.ServicePort
-	if o != nil {
-		service := As[*corev1.Service](o)
-		if service == nil {
-			return true
-		}
-		ports = service.Spec.Ports
-	} else if ports = e.Ports; ports == nil {
-		return true
+func portsText(ports []corev1.ServicePort) string {
+	if len(ports) == 0 {
+		return "none"
 	}
-	return slices.ContainsFunc(ports, func(p corev1.ServicePort) bool {
-		return port.Name != "" && p.Name == port.Name || port.Name == "" && p.Port == port.Number
-	})
+	var list []string
+	for _, p := range ports {
+		text := strconv.Itoa(int(p.Port))
+		if p.Name != "" {
+			text += " (" + p.Name + ")"
+		}
+		list = append(list, text)
+	}
+	return strings.Join(list, ", ")
+}
+
+// ports returns the ports of a Service, and whether it can have no others.
+func (s *Set) ports(id object.ID) (ports []corev1.ServicePort, closed bool) {
+	if o := s.get(id); o != nil {
+		service := As[*corev1.Service](o)
+		if service == nil || service.Spec.Type == corev1.ServiceTypeExternalName {
+			return nil, false
+		}
+		return service.Spec.Ports, true
+	}
+	if e := s.Elsewhere(id); e != nil {
+		return e.Ports, e.Ports != nil
+	}
+	return nil, false
 }
 
 // keys returns the keys of a ConfigMap or Secret, sorted, and whether it can
@@ -96,41 +264,70 @@ func (s *Set) keys(id object.ID) (keys []string, closed bool) {
 		slices.Sort(keys)
 		return keys, e.Keys != nil
 	}
-	o := s.Get(id)
+	if made, ok := s.known().made[id]; ok {
+		return made, made != nil
+	}
+	o := s.get(id)
 	if o == nil {
 		return nil, false
 	}
-	if id.Kind == "Secret" {
-		if secret := As[*corev1.Secret](o); secret != nil && isTemplate(secret) {
-			keys = append(sortedKeys(secret.Data), sortedKeys(secret.StringData)...)
-			slices.Sort(keys)
-			return slices.Compact(keys), true
+	switch id.Kind {
+	case "Secret":
+		// One without values is filled in by the cluster or by people.
+		secret := As[*corev1.Secret](o)
+		if secret == nil || len(secret.Data)+len(secret.StringData) == 0 {
+			return nil, false
 		}
-		return nil, false // one without values is filled in by the cluster
+		keys = append(sortedKeys(secret.Data), sortedKeys(secret.StringData)...)
+	case "ConfigMap":
+		m := As[*corev1.ConfigMap](o)
+		if m == nil {
+			return nil, false
+		}
+		keys = append(sortedKeys(m.Data), sortedKeys(m.BinaryData)...)
 	}
-	m := As[*corev1.ConfigMap](o)
-	if m == nil {
-		return nil, false
-	}
-	keys = append(sortedKeys(m.Data), sortedKeys(m.BinaryData)...)
 	slices.Sort(keys)
-	return keys, true
+	return slices.Compact(keys), true
+}
+
+// middlewareCycles reports chains of middlewares that come back to themselves.
+func middlewareCycles(p *Pass) {
+	next := make(map[object.ID][]object.ID)
+	for _, o := range p.Kind("traefik.io", "Middleware") {
+		r := reference{from: o}
+		r.table(p.Set, func(r *reference) {
+			if r.to.Kind == "Middleware" {
+				next[o.ID] = append(next[o.ID], r.to)
+			}
+		})
+	}
+	for _, o := range p.Kind("traefik.io", "Middleware") {
+		seen := make(map[object.ID]bool)
+		var back func(id object.ID) bool
+		back = func(id object.ID) bool {
+			for _, to := range next[id] {
+				if to == o.ID {
+					return true
+				}
+				if !seen[to] {
+					seen[to] = true
+					if back(to) {
+						return true
+					}
+				}
+			}
+			return false
+		}
+		if back(o.ID) {
+			p.Report(o, "spec.chain.middlewares", fmt.Sprintf("the chain of %s comes back to it", o.ID.Name), "take it out of one of the chains")
+		}
+	}
 }
 
 // unreadKeys reports the keys that nothing reads.
 func unreadKeys(p *Pass) {
-	read := make(map[object.ID]map[string]bool)
-	p.eachReference(func(r *reference) {
-		if r.to.Kind != "ConfigMap" && r.to.Kind != "Secret" {
-			return
-		}
-		keys := read[r.to]
-		if keys == nil {
-			keys = make(map[string]bool)
-			read[r.to] = keys
-		}
-		keys[r.key] = true
-	})
+	p.wrongReferences()
+	read := p.read
 	orphans := func(o *Object, keys []string, elsewhere func(string) bool) {
 		if read[o.ID][""] { // something reads it whole
 			return
@@ -155,145 +352,3 @@ func unreadKeys(p *Pass) {
 		}
 	}
 }
-
-// eachReference calls do for each reference of each object. What it is given
-// is good until do returns.
-func (s *Set) eachReference(do func(*reference)) {
-	s.eachPods(func(p pods) {
-		r := reference{from: p.of, at: fieldPath{text: []byte(p.at)}}
-		r.pod(p, do)
-	})
-	for _, o := range s.Kind("networking.k8s.io", "Ingress") {
-		if i := As[*networkingv1.Ingress](o); i != nil {
-			r := reference{from: o}
-			r.ingress(i, do)
-		}
-	}
-}
-
-func (r *reference) pod(p pods, do func(*reference)) {
-	refer := func(kind, name, key string, optional *bool) {
-		if name != "" && (optional == nil || !*optional) {
-			r.to, r.key = object.ID{Kind: kind, Namespace: p.of.ID.Namespace, Name: name}, key
-			do(r)
-		}
-	}
-	// items refers to each key that a volume takes, or once to all of them.
-	items := func(kind, name string, list []corev1.KeyToPath, optional *bool) {
-		if len(list) == 0 {
-			refer(kind, name, "", optional)
-		}
-		for i := range list {
-			end := r.at.push(".items[", strconv.Itoa(i), "]")
-			refer(kind, name, list[i].Key, optional)
-			r.at.cut(end)
-		}
-	}
-	if p.spec.ServiceAccountName != "default" {
-		end := r.at.push(".serviceAccountName")
-		refer("ServiceAccount", p.spec.ServiceAccountName, "", nil)
-		r.at.cut(end)
-	}
-	for i, s := range p.spec.ImagePullSecrets {
-		end := r.at.push(".imagePullSecrets[", strconv.Itoa(i), "]")
-		refer("Secret", s.Name, corev1.DockerConfigJsonKey, nil)
-		r.at.cut(end)
-	}
-	p.eachContainer(func(list string, c *corev1.Container) {
-		container := r.at.push(".", list, "[", c.Name, "]")
-		for i := range c.Env {
-			from := c.Env[i].ValueFrom
-			if from == nil {
-				continue
-			}
-			end := r.at.push(".env[", c.Env[i].Name, "]")
-			if s := from.SecretKeyRef; s != nil {
-				refer("Secret", s.Name, s.Key, s.Optional)
-			}
-			if m := from.ConfigMapKeyRef; m != nil {
-				refer("ConfigMap", m.Name, m.Key, m.Optional)
-			}
-			r.at.cut(end)
-		}
-		for i := range c.EnvFrom {
-			end := r.at.push(".envFrom[", strconv.Itoa(i), "]")
-			if s := c.EnvFrom[i].SecretRef; s != nil {
-				refer("Secret", s.Name, "", s.Optional)
-			}
-			if m := c.EnvFrom[i].ConfigMapRef; m != nil {
-				refer("ConfigMap", m.Name, "", m.Optional)
-			}
-			r.at.cut(end)
-		}
-		r.at.cut(container)
-	})
-	for i := range p.spec.Volumes {
-		v := &p.spec.Volumes[i]
-		end := r.at.push(".volumes[", v.Name, "]")
-		if s := v.Secret; s != nil {
-			items("Secret", s.SecretName, s.Items, s.Optional)
-		}
-		if m := v.ConfigMap; m != nil {
-			items("ConfigMap", m.Name, m.Items, m.Optional)
-		}
-		if c := v.PersistentVolumeClaim; c != nil {
-			refer("PersistentVolumeClaim", c.ClaimName, "", nil)
-		}
-		if v.Projected != nil {
-			for i := range v.Projected.Sources {
-				source := &v.Projected.Sources[i]
-				end := r.at.push(".projected[", strconv.Itoa(i), "]")
-				if s := source.Secret; s != nil {
-					items("Secret", s.Name, s.Items, s.Optional)
-				}
-				if m := source.ConfigMap; m != nil {
-					items("ConfigMap", m.Name, m.Items, m.Optional)
-				}
-				r.at.cut(end)
-			}
-		}
-		r.at.cut(end)
-	}
-}
-
-func (r *reference) ingress(i *networkingv1.Ingress, do func(*reference)) {
-	backend := func(b *networkingv1.IngressBackend) {
-		if s := b.Service; s != nil {
-			r.to = object.ID{Kind: "Service", Namespace: r.from.ID.Namespace, Name: s.Name}
-			r.isPort, r.port = true, s.Port
-			do(r)
-		}
-	}
-	if i.Spec.DefaultBackend != nil {
-		end := r.at.push("spec.defaultBackend")
-		backend(i.Spec.DefaultBackend)
-		r.at.cut(end)
-	}
-	for k := range i.Spec.Rules {
-		if i.Spec.Rules[k].HTTP == nil {
-			continue
-		}
-		for j := range i.Spec.Rules[k].HTTP.Paths {
-			end := r.at.push("spec.rules[", strconv.Itoa(k), "].http.paths[", strconv.Itoa(j), "].backend.service")
-			backend(&i.Spec.Rules[k].HTTP.Paths[j].Backend)
-			r.at.cut(end)
-		}
-	}
-}
-
-// fieldPath is the path of a field, grown and cut on the way through an object, so
-// that it is written out only where something is wrong.
-type fieldPath struct{ text []byte }
-
-// push appends to the path, and returns what cut takes to undo it.
-func (p *fieldPath) push(parts ...string) int {
-	end := len(p.text)
-	for _, s := range parts {
-		p.text = append(p.text, s...)
-	}
-	return end
-}
-
-func (p *fieldPath) cut(end int) { p.text = p.text[:end] }
-
-func (p *fieldPath) String() string { return string(p.text) }

@@ -36,7 +36,8 @@ func TestGolden(t *testing.T) {
 			}
 			var elsewhere []*check.Elsewhere
 			for _, o := range read(t, "elsewhere.yaml", files["elsewhere.yaml"]) {
-				elsewhere = append(elsewhere, &check.Elsewhere{ID: object.IDOf(o.Object)})
+				declared := check.Declare(o.Object)
+				elsewhere = append(elsewhere, &declared)
 			}
 			faults, healthy := 0, 0
 			for i, f := range archive.Files {

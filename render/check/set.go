@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -20,6 +21,17 @@ type Set struct {
 	byKind    map[schema.GroupKind][]*Object
 	elsewhere map[object.ID]*Elsewhere
 	others    []*Elsewhere
+
+	// What several rules need is made once, by the first of them.
+	podsOnce  sync.Once
+	pods      []pods
+	knownOnce sync.Once
+	knows     known
+	wrongOnce sync.Once
+	wrong     []wrong
+	// read are the keys of ConfigMaps and Secrets that something reads, an
+	// empty one where it reads them all.
+	read map[object.ID]map[string]bool
 }
 
 // Object is an object under check.
@@ -41,7 +53,9 @@ type Object struct {
 	index int
 	once  sync.Once
 	typed object.Object // of an unstructured object, in its Go type
-	err   error
+
+	fieldsOnce sync.Once
+	asFields   map[string]any
 }
 
 // Elsewhere is an object that exists and is not among those under check:
@@ -53,6 +67,8 @@ type Elsewhere struct {
 	Keys []string
 	// Ports of a Service, by number and name. If nil, it may have any.
 	Ports []corev1.ServicePort
+	// Labels of the pods that the object makes, so that selectors find them.
+	Labels map[string]string
 	// Contract reports that people fill the Secret in by its contract.
 	Contract bool
 	// Read reports whether a key is read by something that is not under check.
@@ -112,7 +128,7 @@ func As[T object.Object](o *Object) T {
 	if typed, ok := o.Object.(T); ok {
 		return typed
 	}
-	o.once.Do(func() { o.typed, o.err = convert(o.Object, reflect.TypeFor[T]()) })
+	o.once.Do(func() { o.typed = convert(o.Object, reflect.TypeFor[T]()) })
 	typed, ok := o.typed.(T)
 	if !ok {
 		return none
@@ -120,21 +136,32 @@ func As[T object.Object](o *Object) T {
 	return typed
 }
 
-// convert returns an object in another Go type, by way of its JSON form. What
-// the type does not know is left out.
-func convert(o object.Object, to reflect.Type) (object.Object, error) {
+// convert returns an object in another Go type, by way of its JSON form, and
+// nil where it does not fit. What the type does not know is left out.
+func convert(o object.Object, to reflect.Type) object.Object {
 	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
 	if err != nil {
-		return nil, err
+		return nil
 	}
 	typed, ok := reflect.New(to.Elem()).Interface().(object.Object)
-	if !ok {
-		return nil, nil
+	if !ok || runtime.DefaultUnstructuredConverter.FromUnstructured(fields, typed) != nil {
+		return nil
 	}
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(fields, typed); err != nil {
-		return nil, err
+	return typed
+}
+
+// fields returns an object in its JSON form, which is not to be changed. It is
+// nil where the object has none.
+func (o *Object) fields() map[string]any {
+	if u, ok := o.Object.(*unstructured.Unstructured); ok {
+		return u.Object
 	}
-	return typed, nil
+	o.fieldsOnce.Do(func() {
+		if fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o.Object); err == nil {
+			o.asFields = fields
+		}
+	})
+	return o.asFields
 }
 
 // sortedKeys returns the keys of maps, each once.
@@ -151,9 +178,13 @@ func sortedKeys[V any](maps ...map[string]V) []string {
 
 // Declare returns the declaration of an object. Where a ConfigMap or Secret has
 // data, it has those keys and no others; where a Service has ports, likewise.
+// What makes pods has their labels.
 func Declare(o object.Object) Elsewhere {
 	e := Elsewhere{ID: object.IDOf(o)}
-	under := &Object{Object: o}
+	under := &Object{Object: o, ID: e.ID}
+	if p, ok := podsOf(under); ok {
+		e.Labels = p.labels
+	}
 	switch {
 	case e.ID.Group != "":
 	case e.ID.Kind == "ConfigMap":
