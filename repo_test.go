@@ -66,6 +66,7 @@ func TestDirection(t *testing.T) {
 		{"./render/check/report", []string{module + "/components", module + "/apps", module + "/render$", "k8s.io/client-go", "github.com/traefik/"}},
 		{"./render/placeholder", []string{module + "/components", module + "/apps", module + "/render$", module + "/render/object", "k8s.io/", "sigs.k8s.io/"}},
 		{"./render/diff", []string{module + "/components", module + "/apps", module + "/render$", "k8s.io/api/", "k8s.io/client-go"}},
+		{"./render/plan", []string{module + "/components", module + "/apps", module + "/render$", "k8s.io/api/", "k8s.io/client-go", "github.com/traefik/"}},
 		{"./render", []string{module + "/components", module + "/apps", "sigs.k8s.io/yaml", "github.com/traefik/"}},
 		{"./golden", []string{module + "/components", module + "/apps", "github.com/traefik/"}},
 		{"./deploy", []string{module + "/components$", module + "/apps", "github.com/traefik/"}},

@@ -71,6 +71,9 @@ func (t tier) assumptions() []render.Assumption {
 			Buys:    "the runner reaches no pod but those of DNS",
 		})
 	}
+	if w := t.workflow(); w != nil {
+		list = append(list, w.Assumptions()...)
+	}
 	for _, a := range t.apps {
 		add(a.InternetAssumed, render.Assumption{
 			What:    "app " + a.Web.Name + ": that it calls hosts on the internet",

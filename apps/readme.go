@@ -135,6 +135,18 @@ func (t tier) readme(assumed []render.Assumption) (string, error) {
 		}
 		p("")
 	}
+	if w := t.workflow(); w != nil {
+		p("## Secrets of the repository")
+		p("")
+		p("The workflow `%s` reads them. They are stored in Gitea, in the settings of the repository that holds the apps, below Actions → Secrets, and stand in no cluster.", workflowFile)
+		p("")
+		p("| Name | Purpose | How to get it | A new value |")
+		p("|---|---|---|---|")
+		for _, s := range w.Secrets() {
+			p("| `%s` | %s | %s | %s |", s.Name, s.Purpose, s.Source, s.Rotation)
+		}
+		p("")
+	}
 	return strings.TrimRight(b.String(), "\n") + "\n", nil
 }
 

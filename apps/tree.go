@@ -60,6 +60,7 @@ func (t tier) runner() *gitea.Runner {
 		Name:      "gitea-runner",
 		Namespace: ciNamespace,
 		Instance:  "https://" + gitHost,
+		Volumes:   []string{goCache},
 		Assumed: gitea.Assumed{
 			Place:  true,
 			Images: true,
@@ -173,6 +174,9 @@ func (t tier) tree() render.Tree {
 		Domains:        []string{t.env.Domain},
 		ForeignDomains: t.env.foreignDomains(),
 		Assumed:        t.assumptions(),
+	}
+	if w := t.workflow(); w != nil {
+		tree.Texts = append(tree.Texts, render.Text{Name: workflowFile, Content: w.Text})
 	}
 	tree.Texts[0].Content = func() (string, error) { return t.readme(tree.Assumptions()) }
 	for _, s := range t.contracts() {

@@ -318,7 +318,7 @@ func TestRefused(t *testing.T) {
 			tr := tree()
 			tr.Texts = []render.Text{{Name: "x.sh", Content: content("")}}
 			return tr
-		}(), `text "x.sh": name: must end in .md, .yaml or .txt`},
+		}(), `text "x.sh": name: must end in .md, .yaml, .yml or .txt`},
 		{"another domain in a text", func() render.Tree {
 			tr := tree()
 			tr.Texts = []render.Text{{Name: "x.md", Content: content("see example.local")}}

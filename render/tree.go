@@ -111,7 +111,7 @@ type File struct {
 
 // Text is a file beside the layers.
 type Text struct {
-	// Name with its ending, .md, .yaml or .txt. It may have a folder, which
+	// Name with its ending, .md, .yaml, .yml or .txt. It may have a folder, which
 	// is no layer: one that kubectl could apply should, so that nobody
 	// applies it by chance with the whole directory.
 	Name string
@@ -311,8 +311,8 @@ func (t Tree) jobs() ([]job, error) {
 		slices.SortFunc(jobs[first:], func(a, b job) int { return strings.Compare(a.path, b.path) })
 	}
 	for _, text := range t.Texts {
-		if !slices.ContainsFunc([]string{".md", ".yaml", ".txt"}, func(ext string) bool { return strings.HasSuffix(text.Name, ext) }) {
-			errs = append(errs, fmt.Errorf("text %q: name: must end in .md, .yaml or .txt", text.Name))
+		if !slices.ContainsFunc([]string{".md", ".yaml", ".yml", ".txt"}, func(ext string) bool { return strings.HasSuffix(text.Name, ext) }) {
+			errs = append(errs, fmt.Errorf("text %q: name: must end in .md, .yaml, .yml or .txt", text.Name))
 		}
 		folder, name := path.Split(text.Name)
 		checkName("text", strings.ToLower(name))

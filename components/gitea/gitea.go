@@ -55,6 +55,10 @@ type Runner struct {
 	// name:docker://image in a container, as name:host in the runner's own. If
 	// empty, ubuntu-latest in Gitea's image of that name.
 	Labels []string
+	// Volumes of Docker, by name, that jobs may mount, such as one for the
+	// caches of a build tool. If empty, none. A volume lasts until the disk gets
+	// full; see MinFree. Whatever job mounts it may change what is in it.
+	Volumes []string
 	// Capacity is the number of jobs at a time. If zero, 1.
 	Capacity int
 	// DataSize is the space that is asked for the registration. If zero, 1Gi.
@@ -246,6 +250,11 @@ func (r Runner) validate() field.ErrorList {
 		}
 		seen[name] = i
 	}
+	for i, volume := range r.Volumes {
+		if !volumeWord.MatchString(volume) {
+			errs = append(errs, field.Invalid(field.NewPath("volumes").Index(i), volume, "must be the name of a volume: letters, digits, dots, dashes and underscores, and no path"))
+		}
+	}
 	if r.Capacity < 0 {
 		errs = append(errs, field.Invalid(field.NewPath("capacity"), r.Capacity, "must not be negative"))
 	}
@@ -284,7 +293,8 @@ func (r Runner) config() (string, error) {
 			Labels          []string `yaml:"labels"`
 		} `yaml:"runner"`
 		Container struct {
-			DockerHost string `yaml:"docker_host"`
+			DockerHost   string   `yaml:"docker_host"`
+			ValidVolumes []string `yaml:"valid_volumes,omitempty"`
 		} `yaml:"container"`
 	}
 	c.Log.Level = "info"
@@ -294,6 +304,7 @@ func (r Runner) config() (string, error) {
 	c.Runner.Labels = r.Labels
 	// Jobs get this socket too, so that they can build images.
 	c.Container.DockerHost = socket
+	c.Container.ValidVolumes = r.Volumes
 	var text bytes.Buffer
 	encoder := yaml.NewEncoder(&text)
 	encoder.SetIndent(2)

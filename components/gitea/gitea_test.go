@@ -68,10 +68,13 @@ var configKeys = map[string]string{
 	"runner.shutdown_timeout": "2h55m0s",
 	"runner.labels":           "[one:host two:docker://node:24]",
 	"container.docker_host":   "unix:///var/run/docker.sock",
+	"container.valid_volumes": "[cache]",
 }
 
 func TestConfig(t *testing.T) {
-	r := runner(func(r *Runner) { r.Capacity, r.Labels = 3, []string{"one:host", "two:docker://node:24"} })
+	r := runner(func(r *Runner) {
+		r.Capacity, r.Labels, r.Volumes = 3, []string{"one:host", "two:docker://node:24"}, []string{"cache"}
+	})
 	config := render(t, r)["ConfigMap runner"].(*corev1.ConfigMap)
 	var sections map[string]map[string]any
 	if err := yaml.Unmarshal([]byte(config.Data["config.yaml"]), &sections); err != nil {
@@ -355,6 +358,8 @@ func TestRefusals(t *testing.T) {
 			`labels[1]: Invalid`, `labels[2]: Invalid`, `labels[3]: Invalid`, `labels[4]: Invalid`,
 			`labels[6]: Invalid value: "good:docker://node:24": labels[5] says where jobs for good run: say it once`,
 		}},
+		{"volumes", func(r *Runner) { r.Volumes = []string{"cache", "/", "**"} },
+			[]string{`volumes[1]: Invalid value: "/": must be the name of a volume`, `volumes[2]: Invalid value: "**"`}},
 		{"capacity", func(r *Runner) { r.Capacity = -1 }, []string{"capacity: Invalid value: -1: must not be negative"}},
 		{"sizes", func(r *Runner) { r.DataSize, r.DockerSize = resource.MustParse("-1Gi"), resource.MustParse("-2Gi") },
 			[]string{`dataSize: Invalid value: "-1Gi"`, `dockerSize: Invalid value: "-2Gi"`}},

@@ -1,0 +1,243 @@
+// Package plan says what lies between two renderings: the objects and fields
+// that change, as text for a terminal and as Markdown for a pull request.
+package plan
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/diff"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/manifest"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
+)
+
+// Report is what lies between two renderings.
+type Report struct {
+	// From and To say what was compared, for people.
+	From, To string
+	// Files that differ: those whose objects do, then the others, each ordered
+	// by path. The values of Secrets are replaced by [Hidden].
+	Files []diff.File
+}
+
+// Hidden stands for a value of a Secret.
+const Hidden = "(hidden)"
+
+// Compare compares the files of two renderings, given by their path. It
+// refuses YAML that cannot be read: what is in it is not known to be nothing.
+func Compare(was, is map[string][]byte) (Report, error) {
+	before, errs := read(was, nil)
+	now, errs := read(is, errs)
+	if err := errs.Err(); err != nil {
+		return Report{}, err
+	}
+	files := diff.Files(was, is)
+	for i := range files {
+		f := &files[i]
+		switch {
+		case f.Op != diff.Changed: // its objects come or go with it
+			f.Objects = diff.Objects(before[f.Path], now[f.Path])
+		case len(f.Objects) == 0 && (holdsSecret(before[f.Path]) || holdsSecret(now[f.Path])):
+			f.Lines = []string{"  the text differs, and is hidden: there is a Secret in it"}
+		}
+		for _, o := range f.Objects {
+			hide(o)
+		}
+	}
+	slices.SortStableFunc(files, func(a, b diff.File) int {
+		return min(1, len(b.Objects)) - min(1, len(a.Objects))
+	})
+	return Report{Files: files}, nil
+}
+
+// read makes objects of all manifests.
+func read(files map[string][]byte, errs object.Findings) (map[string][]*unstructured.Unstructured, object.Findings) {
+	objects := make(map[string][]*unstructured.Unstructured)
+	for _, path := range slices.Sorted(maps.Keys(files)) {
+		if !strings.HasSuffix(path, ".yaml") {
+			continue
+		}
+		documents, err := manifest.Read(bytes.NewReader(files[path]))
+		for _, f := range object.FindingsOf(err) {
+			f.File = path
+			errs = append(errs, f)
+		}
+		for _, d := range documents {
+			objects[path] = append(objects[path], d.Object)
+		}
+	}
+	return objects, errs
+}
+
+func isSecret(id object.ID) bool { return id.Group == "" && id.Kind == "Secret" }
+
+func holdsSecret(objects []*unstructured.Unstructured) bool {
+	return slices.ContainsFunc(objects, func(o *unstructured.Unstructured) bool { return isSecret(object.IDOf(o)) })
+}
+
+// hide replaces the values of a Secret. What kubectl applied before stands in
+// an annotation, values and all.
+func hide(o diff.Object) {
+	if !isSecret(o.ID) {
+		return
+	}
+	for i := range o.Fields {
+		f := &o.Fields[i]
+		at := strings.ReplaceAll(f.Path, "[", ".") + "."
+		for _, values := range []string{"data.", "stringData.", "metadata.annotations."} {
+			if strings.HasPrefix(at, values) || at == "metadata." {
+				f.Was, f.Is = hidden(f.Was), hidden(f.Is)
+				break
+			}
+		}
+	}
+}
+
+func hidden(v any) any {
+	switch v := v.(type) {
+	case nil:
+		return nil
+	case map[string]any:
+		keys := make(map[string]any, len(v))
+		for k, value := range v {
+			keys[k] = hidden(value)
+		}
+		return keys
+	}
+	return Hidden
+}
+
+// Empty reports that the two renderings are the same.
+func (r Report) Empty() bool { return len(r.Files) == 0 }
+
+// Summary is one line: how many objects come, change and go, and how many
+// other files change.
+func (r Report) Summary() string {
+	if r.Empty() {
+		return "Nothing that is rendered changes."
+	}
+	count := make(map[diff.Op]int)
+	others := 0
+	for _, f := range r.Files {
+		for _, o := range f.Objects {
+			count[o.Op]++
+		}
+		if len(f.Objects) == 0 {
+			others++
+		}
+	}
+	var parts []string
+	add := func(n int, one, many string) {
+		switch {
+		case n == 1:
+			parts = append(parts, "1 "+one)
+		case n > 1:
+			parts = append(parts, fmt.Sprintf("%d %s", n, many))
+		}
+	}
+	add(count[diff.Created], "object is new", "objects are new")
+	add(count[diff.Changed], "object changes", "objects change")
+	add(count[diff.Deleted], "object is no longer rendered", "objects are no longer rendered")
+	add(others, "other file changes", "other files change")
+	return strings.Join(parts, ", ") + "."
+}
+
+// Text is the whole report for a terminal.
+func (r Report) Text() string {
+	return r.Summary() + "\n" + diff.Text(r.Files)
+}
+
+// Markdown is the report for a pull request, in at most limit bytes where that
+// is not zero: files that do not fit are named, and the cut is said. It is
+// valid Markdown of Gitea and GitHub whatever the values hold.
+func (r Report) Markdown(limit int) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "**%s**\n\nFrom %s to %s.\n", r.Summary(), code(r.From), code(r.To))
+	const room = 400 // for what is said of a cut
+	var cut []string
+	for _, f := range r.Files {
+		section := markdown(f)
+		if limit > 0 && b.Len()+len(section)+room > limit {
+			cut = append(cut, f.Path)
+			continue
+		}
+		b.WriteString(section)
+	}
+	if len(cut) == 0 {
+		return b.String()
+	}
+	fmt.Fprintf(&b, "\n**Cut: %d of %d files that change do not fit here.** The log of the job has them all:\n\n", len(cut), len(r.Files))
+	for i, path := range cut {
+		line := "- " + code(path) + "\n"
+		if b.Len()+len(line)+room/4 > limit && i > 0 {
+			fmt.Fprintf(&b, "- and %d more\n", len(cut)-i)
+			break
+		}
+		b.WriteString(line)
+	}
+	return b.String()
+}
+
+// markdown is the folded part of one file.
+func markdown(f diff.File) string {
+	text := diff.Text([]diff.File{f})
+	fence := strings.Repeat("`", max(3, longestRun(text, '`')+1))
+	what := string(f.Op)
+	if f.Op == diff.Changed && len(f.Objects) > 0 {
+		what = fmt.Sprintf("%d objects", len(f.Objects))
+		if len(f.Objects) == 1 {
+			what = f.Objects[0].ID.String()
+		}
+	}
+	return "\n<details><summary>" + escape(f.Path+": "+what) + "</summary>\n\n" + fence + "diff\n" + signsFirst(text) + fence + "\n\n</details>\n"
+}
+
+// signsFirst moves the sign of a line to its beginning, where the colours of
+// diff need it.
+func signsFirst(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		blank := len(line) - len(strings.TrimLeft(line, " "))
+		if rest := line[blank:]; blank > 0 && (strings.HasPrefix(rest, "+ ") || strings.HasPrefix(rest, "- ")) {
+			line = rest[:1] + strings.Repeat(" ", blank) + rest[1:]
+		}
+		b.WriteString(line)
+	}
+	return b.String()
+}
+
+// code is a text in Markdown's code style, whatever it holds.
+func code(s string) string {
+	s = oneLine(s)
+	fence := strings.Repeat("`", longestRun(s, '`')+1)
+	if strings.HasPrefix(s, "`") || strings.HasSuffix(s, "`") {
+		return fence + " " + s + " " + fence
+	}
+	return fence + s + fence
+}
+
+func escape(s string) string {
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&#34;").Replace(oneLine(s))
+}
+
+func oneLine(s string) string {
+	return strings.NewReplacer("\n", `\n`, "\r", `\r`).Replace(s)
+}
+
+func longestRun(s string, c rune) int {
+	longest, run := 0, 0
+	for _, r := range s {
+		if r != c {
+			run = 0
+			continue
+		}
+		run++
+		longest = max(longest, run)
+	}
+	return longest
+}

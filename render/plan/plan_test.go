@@ -1,0 +1,147 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func compare(t *testing.T, was, is map[string]string) Report {
+	t.Helper()
+	bytes := func(m map[string]string) map[string][]byte {
+		all := make(map[string][]byte)
+		for k, v := range m {
+			all[k] = []byte(v)
+		}
+		return all
+	}
+	r, err := Compare(bytes(was), bytes(is))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// TestSecrets: no value of a Secret is told, in whatever way it changes, and
+// the neighbour's is.
+func TestSecrets(t *testing.T) {
+	file := func(kind, more string) string {
+		return "apiVersion: v1\nkind: " + kind + "\nmetadata:\n  name: a\n" + more
+	}
+	const old, now = "pa55word", "pa55phrase"
+	for _, tc := range []struct{ name, was, is, want string }{
+		{"a value", "data: {KEY: " + old + "}", "data: {KEY: " + now + "}", "data.KEY"},
+		{"a key that a path cannot hold", "data: {a.b: " + old + "}", "data: {a.b: " + now + "}", "data[a.b]"},
+		{"all of it", "", "stringData: {KEY: " + now + "}", "KEY: "},
+		{"what kubectl applied", "  annotations: {kubectl.kubernetes.io/last-applied-configuration: " + old + "}", "  annotations: {kubectl.kubernetes.io/last-applied-configuration: " + now + "}", "metadata.annotations"},
+		{"the writing alone", "data: {KEY: " + old + "}", "data:\n  KEY: " + old + " # it was " + now, "hidden"},
+		{"another kind", "data: {KEY: " + old + "}", "kind: Other", "no longer rendered"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			is := file("Secret", tc.is)
+			if strings.HasPrefix(tc.is, "kind: ") {
+				is = "apiVersion: v1\n" + tc.is + "\nmetadata: {name: a}\n"
+			}
+			r := compare(t, map[string]string{"s.yaml": file("Secret", tc.was)}, map[string]string{"s.yaml": is})
+			for _, text := range []string{r.Text(), r.Markdown(0), r.Markdown(100)} {
+				if strings.Contains(text, old) || strings.Contains(text, now) {
+					t.Errorf("tells the value:\n%s", text)
+				}
+			}
+			if !strings.Contains(r.Text(), tc.want) {
+				t.Errorf("%q is not in\n%s", tc.want, r.Text())
+			}
+			if tc.name == "another kind" {
+				return
+			}
+			other := compare(t, map[string]string{"s.yaml": file("ConfigMap", tc.was)}, map[string]string{"s.yaml": file("ConfigMap", tc.is)})
+			if !strings.Contains(other.Text(), now) {
+				t.Errorf("a ConfigMap is hidden too:\n%s", other.Text())
+			}
+		})
+	}
+	labels := compare(t, map[string]string{"s.yaml": file("Secret", "  labels: {a: b}")}, map[string]string{"s.yaml": file("Secret", "  labels: {a: visible}")})
+	if !strings.Contains(labels.Text(), "visible") {
+		t.Errorf("labels are hidden too:\n%s", labels.Text())
+	}
+}
+
+// TestMarkdownEscapes: what stands in names and values cannot end the block
+// that it is in.
+func TestMarkdownEscapes(t *testing.T) {
+	file := func(value string) string {
+		return "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  KEY: |\n    x\n" + value
+	}
+	const nasty = "    ```\n    ````` </details> @everyone <!-- x -->\n"
+	path := "a <b> & `c`.yaml"
+	r := compare(t, map[string]string{path: file("    y\n")}, map[string]string{path: file(nasty)})
+	r.From, r.To = "`x` ", "y\nz"
+	text := r.Markdown(0)
+	if !strings.Contains(text, "<summary>a &lt;b&gt; &amp; `c`.yaml: ConfigMap a</summary>\n\n") {
+		t.Errorf("the path is not escaped:\n%s", text)
+	}
+	if !strings.Contains(text, "From ``x` ``") && !strings.Contains(text, "From `` `x`  `` to `y\\nz`") {
+		t.Errorf("what is compared is not escaped:\n%s", text)
+	}
+	_, block, _ := strings.Cut(text, "\n``````diff\n")
+	block, _, ok := strings.Cut(block, "\n``````\n\n</details>\n")
+	if !ok || !strings.Contains(block, "`````") || strings.Contains(block, "``````") {
+		t.Errorf("the fence can be closed from inside:\n%s", text)
+	}
+}
+
+// TestMarkdownLimit: a report that does not fit says so, names what is cut as
+// far as it can, and never reads as nothing.
+func TestMarkdownLimit(t *testing.T) {
+	was, is := map[string]string{}, map[string]string{}
+	for i := range 300 {
+		path := fmt.Sprintf("apps/app-%03d.yaml", i)
+		was[path] = fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a%d}\ndata: {KEY: before}\n", i)
+		is[path] = strings.Replace(was[path], "before", "after", 1)
+	}
+	r := compare(t, was, is)
+	r.From, r.To = "a", "b"
+	whole := r.Markdown(0)
+	if strings.Contains(whole, "Cut") || r.Markdown(len(whole)+400) != whole {
+		t.Error("a report that fits is cut")
+	}
+	for _, limit := range []int{800, 2000, 5000, 20_000} {
+		text := r.Markdown(limit)
+		if len(text) > limit {
+			t.Errorf("limit %d: %d bytes", limit, len(text))
+		}
+		shown := strings.Count(text, "<details>")
+		for _, want := range []string{"**300 objects change.**", fmt.Sprintf("**Cut: %d of 300 files that change do not fit here.**", 300-shown)} {
+			if !strings.Contains(text, want) {
+				t.Errorf("limit %d: %q is not in\n%s", limit, want, text)
+			}
+		}
+		named := strings.Count(text, "\n- `")
+		if more := 300 - shown - named; more > 0 && !strings.Contains(text, fmt.Sprintf("- and %d more\n", more)) {
+			t.Errorf("limit %d: shows %d, names %d, and says no rest:\n%s", limit, shown, named, text)
+		}
+		if strings.Count(text, "</details>") != shown {
+			t.Errorf("limit %d: a part is cut in its middle", limit)
+		}
+	}
+}
+
+func TestSummary(t *testing.T) {
+	object := func(kind, name string) string {
+		return "---\napiVersion: v1\nkind: " + kind + "\nmetadata: {name: " + name + "}\n"
+	}
+	for _, tc := range []struct {
+		was, is map[string]string
+		want    string
+	}{
+		{nil, nil, "Nothing that is rendered changes."},
+		{map[string]string{"a.yaml": object("A", "a")}, map[string]string{"a.yaml": object("A", "a")}, "Nothing that is rendered changes."},
+		{nil, map[string]string{"a.yaml": object("A", "a") + object("B", "b")}, "2 objects are new."},
+		{map[string]string{"a.yaml": object("A", "a")}, nil, "1 object is no longer rendered."},
+		{map[string]string{"a.yaml": object("A", "a"), "b.md": "x"}, map[string]string{"a.yaml": "# more\n" + object("A", "a")}, "2 other files change."},
+	} {
+		if got := compare(t, tc.was, tc.is).Summary(); got != tc.want {
+			t.Errorf("got %q, want %q", got, tc.want)
+		}
+	}
+}
