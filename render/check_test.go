@@ -155,6 +155,8 @@ func TestElsewhere(t *testing.T) {
 	reads := func(key string) render.Object {
 		d := deployment()
 		d.Name = "other"
+		d.Spec.Selector.MatchLabels = map[string]string{"app": "other"}
+		d.Spec.Template.Labels = d.Spec.Selector.MatchLabels
 		d.Spec.Template.Spec.Containers[0].Env[0].ValueFrom = &corev1.EnvVarSource{ConfigMapKeyRef: &corev1.ConfigMapKeySelector{
 			LocalObjectReference: corev1.LocalObjectReference{Name: "made-elsewhere"}, Key: key,
 		}}

@@ -51,10 +51,10 @@ func (r *reference) addresses(s *Set, text string, p *pods, do func(*reference),
 		if port == 0 {
 			port = schemePorts[a.scheme]
 		}
-		r.to, r.key, r.address, r.guess = to, "", true, guess
+		r.to, r.key, r.address, r.inPod, r.guess = to, "", true, p != nil, guess
 		r.isPort, r.port = port != 0 && !s.headless(to), networkingv1.ServiceBackendPort{Number: port}
 		do(r)
-		r.address, r.guess, r.isPort = false, false, false
+		r.address, r.inPod, r.guess, r.isPort = false, false, false, false
 	})
 	if end >= 0 {
 		r.at.cut(end)

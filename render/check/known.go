@@ -153,6 +153,8 @@ func (s *Set) exists(id object.ID) bool {
 		return true
 	}
 	switch {
+	case id.Group == "" && id.Kind == "Namespace":
+		return k.namespaces[id.Name]
 	case id.Group == "" && id.Kind == "ConfigMap": // of trust-manager, in every namespace
 		return s.byID[object.ID{Group: "trust.cert-manager.io", Kind: "Bundle", Name: id.Name}] != nil
 	case id.Group == "" && id.Kind == "PersistentVolumeClaim":

@@ -144,6 +144,10 @@ func (s *Set) eachReference(do func(*reference)) {
 				r.addresses(s, address, nil, do, "spec.forwardAuth.address")
 			}
 			r.table(s, do)
+		case o.ID.Group == "networking.k8s.io" && o.ID.Kind == "NetworkPolicy":
+			if n := As[*networkingv1.NetworkPolicy](o); n != nil {
+				r.policy(n, do)
+			}
 		case o.ID.Group == "apps" && o.ID.Kind == "StatefulSet":
 			r.statefulSet(do)
 		default:
@@ -297,6 +301,29 @@ func (r *reference) statefulSet(do func(*reference)) {
 	}
 	row := refers{toGroup: "storage.k8s.io", to: "StorageClass"}
 	r.follow(fields, "spec.volumeClaimTemplates[].spec.storageClassName", &row, do)
+}
+
+// policy follows the namespaces that a policy names.
+func (r *reference) policy(n *networkingv1.NetworkPolicy, do func(*reference)) {
+	peers := func(way string, i int, field string, peers []networkingv1.NetworkPolicyPeer) {
+		for k, peer := range peers {
+			if peer.NamespaceSelector == nil {
+				continue
+			}
+			if name, ok := namespaceOf(peer.NamespaceSelector); ok {
+				end := r.at.push("spec.", way, "[", strconv.Itoa(i), "].", field, "[", strconv.Itoa(k), "].namespaceSelector")
+				r.to, r.guess = object.ID{Kind: "Namespace", Name: name}, true
+				do(r)
+				r.at.cut(end)
+			}
+		}
+	}
+	for i := range n.Spec.Ingress {
+		peers("ingress", i, "from", n.Spec.Ingress[i].From)
+	}
+	for i := range n.Spec.Egress {
+		peers("egress", i, "to", n.Spec.Egress[i].To)
+	}
 }
 
 func (r *reference) serviceAccount(a *corev1.ServiceAccount, do func(*reference)) {

@@ -74,6 +74,8 @@ type reference struct {
 	port   networkingv1.ServiceBackendPort
 	// address reports that a text names the Service by its DNS name.
 	address bool
+	// inPod reports that the text is a variable or an argument of a container.
+	inPod bool
 	// guess reports that the text may mean something else.
 	guess bool
 }
@@ -98,6 +100,16 @@ func (s *Set) wrongReferences() []wrong {
 					s.read[r.to] = keys
 				}
 				keys[r.key] = true
+			}
+			if r.to.Group == "" && r.to.Kind == "Service" && s.exists(r.to) {
+				call, leads := r.address && r.inPod, !r.address && (r.from.ID.Kind == "Ingress" || r.from.ID.Kind == "IngressRoute")
+				if call || leads {
+					u := use{from: r.from, at: r.at.String(), to: r.to, call: call}
+					if r.isPort {
+						u.port = r.port
+					}
+					s.uses = append(s.uses, u)
+				}
 			}
 			if w := s.check(r); w.rule != "" {
 				w.from, w.field = r.from, r.at.String()

@@ -23,15 +23,21 @@ type Set struct {
 	others    []*Elsewhere
 
 	// What several rules need is made once, by the first of them.
-	podsOnce  sync.Once
-	pods      []pods
-	knownOnce sync.Once
-	knows     known
-	wrongOnce sync.Once
-	wrong     []wrong
+	podsOnce     sync.Once
+	pods         []pods
+	indexOnce    sync.Once
+	index        podIndex
+	policiesOnce sync.Once
+	network      policies
+	knownOnce    sync.Once
+	knows        known
+	wrongOnce    sync.Once
+	wrong        []wrong
 	// read are the keys of ConfigMaps and Secrets that something reads, an
 	// empty one where it reads them all.
 	read map[object.ID]map[string]bool
+	// uses are the Services that pods call and Ingresses lead to.
+	uses []use
 }
 
 // Object is an object under check.

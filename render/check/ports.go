@@ -1,0 +1,363 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
+)
+
+func portRules() []Rule {
+	return []Rule{{
+		ID:     "service-selector",
+		Doc:    "A Service whose selector finds no pods has no endpoints: whoever calls it is refused, and Traefik answers 404 or 503. Looked at where pods of its namespace are under check.",
+		Source: "Kubernetes documentation, 'Service', Services without selectors; Traefik, pkg/provider/kubernetes/ingress: allowEmptyServices",
+		Run:    serviceSelectors,
+	}, {
+		ID:     "service-target-port",
+		Doc:    "A Service whose target port no container has leads nowhere: a name that is not there gives no endpoint, and at a number nobody listens.",
+		Source: "Kubernetes, pkg/controller/endpoint: findPort; Kubernetes documentation, 'Service', Port definitions",
+		Run:    targetPorts,
+	}, {
+		ID:       "service-two-apps",
+		Severity: object.Warning,
+		Doc:      "A Service over the pods of two workloads sends each request to either of them.",
+		Source:   "Kubernetes documentation, 'Service'",
+		Run:      servicesOfTwo,
+	}, {
+		ID:     "selector-overlap",
+		Doc:    "Where the selector of a workload finds pods of another one, their controllers fight over them: an autoscaler counts both, and a rollout waits for the wrong ones.",
+		Source: "Kubernetes documentation, 'Deployments', Selector",
+		Run:    overlaps,
+	}, {
+		ID:     "probe-port",
+		Doc:    "A probe or hook at a port name that its container lacks fails for ever: the container is killed, or never gets traffic.",
+		Source: "Kubernetes, pkg/kubelet/prober and pkg/kubelet/lifecycle: ResolveContainerPort",
+		Run: func(p *Pass) {
+			eachProbe(p, func(o *Object, field string, port intstr.IntOrString, c *corev1.Container) {
+				if port.Type == intstr.String && !slices.ContainsFunc(c.Ports, func(p corev1.ContainerPort) bool { return p.Name == port.StrVal }) {
+					p.Report(o, field, fmt.Sprintf("container %s has no port %q", c.Name, port.StrVal), "its ports are "+containerPorts(c))
+				}
+			})
+		},
+	}, {
+		ID:       "probe-port-number",
+		Severity: object.Warning,
+		Doc:      "A probe at a port that its container does not name looks at something else than what serves, or at nothing.",
+		Source:   "Kubernetes documentation, 'Configure Liveness, Readiness and Startup Probes'; kube-linter, check liveness-port",
+		Run: func(p *Pass) {
+			eachProbe(p, func(o *Object, field string, port intstr.IntOrString, c *corev1.Container) {
+				if port.Type == intstr.Int && len(c.Ports) > 0 && !slices.ContainsFunc(c.Ports, func(p corev1.ContainerPort) bool { return p.ContainerPort == port.IntVal }) {
+					p.Report(o, field, fmt.Sprintf("container %s has no port %d", c.Name, port.IntVal), "its ports are "+containerPorts(c)+"; add the one that is looked at, or look at one of them")
+				}
+			})
+		},
+	}, {
+		ID:     "port-variable",
+		Doc:    "An app that listens at the port of a variable is not reached at another one that its container names.",
+		Source: "Nitro documentation, 'Node.js Runtime', Environment Variables: PORT; the twelve-factor app, 'Port binding'",
+		Run:    portVariables,
+	}, {
+		ID:       "budget-selector",
+		Severity: object.Warning,
+		Doc:      "A PodDisruptionBudget that selects no pods protects none.",
+		Source:   "Kubernetes documentation, 'Specifying a Disruption Budget for your Application'",
+		Run: func(p *Pass) {
+			x := p.podIndex()
+			for _, o := range p.Kind("policy", "PodDisruptionBudget") {
+				b := As[*policyv1.PodDisruptionBudget](o)
+				if b == nil || b.Spec.Selector == nil || len(x.in[o.ID.Namespace]) == 0 || temporary(b.Spec.Selector) || x.elsewhere(o.ID.Namespace, b.Spec.Selector) {
+					continue
+				}
+				if len(x.selected(o.ID.Namespace, b.Spec.Selector)) == 0 {
+					p.Report(o, "spec.selector", "selects no pods: "+selectorText(b.Spec.Selector), "select the labels of a pod template")
+				}
+			}
+		},
+	}}
+}
+
+// selectorOf returns the selector of a Service, and nil where it has none or
+// does not use it.
+func selectorOf(service *corev1.Service) *metav1.LabelSelector {
+	if service == nil || len(service.Spec.Selector) == 0 || service.Spec.Type == corev1.ServiceTypeExternalName {
+		return nil
+	}
+	return &metav1.LabelSelector{MatchLabels: service.Spec.Selector}
+}
+
+func serviceSelectors(p *Pass) {
+	x := p.podIndex()
+	for _, o := range p.Kind("", "Service") {
+		selector := selectorOf(As[*corev1.Service](o))
+		if selector == nil || len(x.in[o.ID.Namespace]) == 0 || temporary(selector) || x.elsewhere(o.ID.Namespace, selector) {
+			continue
+		}
+		if len(x.selected(o.ID.Namespace, selector)) == 0 {
+			p.Report(o, "spec.selector", "selects no pods: "+selectorText(selector), "select the labels of a pod template, or declare elsewhere what makes the pods, with its pod template")
+		}
+	}
+}
+
+// selectorText is a selector as kubectl takes it.
+func selectorText(s *metav1.LabelSelector) string {
+	return metav1.FormatLabelSelector(s)
+}
+
+func targetPorts(p *Pass) {
+	x := p.podIndex()
+	for _, o := range p.Kind("", "Service") {
+		service := As[*corev1.Service](o)
+		selector := selectorOf(service)
+		if selector == nil {
+			continue
+		}
+		selected := x.selected(o.ID.Namespace, selector)
+		if len(selected) == 0 {
+			continue
+		}
+		for i, port := range service.Spec.Ports {
+			target, field := port.TargetPort, fmt.Sprintf("spec.ports[%d].targetPort", i)
+			if port.Name != "" {
+				field = "spec.ports[" + port.Name + "].targetPort"
+			}
+			if target == (intstr.IntOrString{}) {
+				target = intstr.FromInt32(port.Port)
+			}
+			if target.Type == intstr.String && target.StrVal != "" && strings.Trim(target.StrVal, "0123456789") == "" {
+				p.Report(o, field, fmt.Sprintf("%q is the name of a port, and a name has a letter", target.StrVal), "write the number without quotes")
+				continue
+			}
+			if !slices.ContainsFunc(selected, func(q pods) bool { return q.listens(target, protocolOf(port.Protocol)) }) {
+				text := target.String()
+				if port.Protocol != "" && port.Protocol != corev1.ProtocolTCP {
+					text += "/" + string(port.Protocol)
+				}
+				p.Report(o, field, fmt.Sprintf("%s has no port %s", selected[0].of.ID, text), "its ports are "+selected[0].portsText())
+			}
+		}
+	}
+}
+
+func protocolOf(p corev1.Protocol) corev1.Protocol {
+	if p == "" {
+		return corev1.ProtocolTCP
+	}
+	return p
+}
+
+// listens reports whether a container of the pods has the port, or may have the
+// number, since it states no ports at all.
+func (p pods) listens(port intstr.IntOrString, protocol corev1.Protocol) bool {
+	found := false
+	p.eachContainer(func(list string, c *corev1.Container) {
+		if !serves(list, c) {
+			return
+		}
+		if len(c.Ports) == 0 && port.Type == intstr.Int {
+			found = true
+		}
+		for _, have := range c.Ports {
+			if protocolOf(have.Protocol) == protocol && (port.Type == intstr.String && have.Name == port.StrVal || port.Type == intstr.Int && have.ContainerPort == port.IntVal) {
+				found = true
+			}
+		}
+	})
+	return found
+}
+
+// serves reports whether a container runs beside the others: those of the pod,
+// and init containers that restart always.
+func serves(list string, c *corev1.Container) bool {
+	return list == "containers" || c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
+}
+
+func (p pods) portsText() string {
+	var list []string
+	p.eachContainer(func(where string, c *corev1.Container) {
+		if serves(where, c) && len(c.Ports) > 0 {
+			list = append(list, containerPorts(c))
+		}
+	})
+	if len(list) == 0 {
+		return "none"
+	}
+	return strings.Join(list, ", ")
+}
+
+func containerPorts(c *corev1.Container) string {
+	if len(c.Ports) == 0 {
+		return "none"
+	}
+	var list []string
+	for _, p := range c.Ports {
+		text := strconv.Itoa(int(p.ContainerPort))
+		if p.Protocol != "" && p.Protocol != corev1.ProtocolTCP {
+			text += "/" + string(p.Protocol)
+		}
+		if p.Name != "" {
+			text += " (" + p.Name + ")"
+		}
+		list = append(list, text)
+	}
+	return strings.Join(list, ", ")
+}
+
+func servicesOfTwo(p *Pass) {
+	x := p.podIndex()
+	for _, o := range p.Kind("", "Service") {
+		selector := selectorOf(As[*corev1.Service](o))
+		if selector == nil {
+			continue
+		}
+		var names []string
+		for _, q := range x.selected(o.ID.Namespace, selector) {
+			if q.of.ID.Kind != "Pod" {
+				names = append(names, q.of.ID.String())
+			}
+		}
+		slices.Sort(names)
+		if names = slices.Compact(names); len(names) > 1 {
+			p.Report(o, "spec.selector", selectorText(selector)+" selects the pods of "+strings.Join(names, " and of "), "select a label that one of them has")
+		}
+	}
+}
+
+// overlaps reports workloads whose selector selects the pods of another.
+func overlaps(p *Pass) {
+	x := p.podIndex()
+	for _, q := range p.allPods() {
+		if isEmpty(q.selector) {
+			continue
+		}
+		for _, other := range x.selected(q.of.ID.Namespace, q.selector) {
+			if other.of != q.of && other.of.ID != q.of.ID && other.selects {
+				p.Report(q.of, "spec.selector", selectorText(q.selector)+" selects the pods of "+other.of.ID.String()+" too", "select a label that its own pods alone have")
+				break
+			}
+		}
+	}
+}
+
+// eachProbe calls do for each probe and hook of each container that names a
+// port.
+func eachProbe(p *Pass, do func(o *Object, field string, port intstr.IntOrString, c *corev1.Container)) {
+	p.eachPods(func(q pods) {
+		q.eachContainer(func(list string, c *corev1.Container) {
+			at := func(field string) string { return q.at + "." + list + "[" + c.Name + "]." + field }
+			handler := func(field string, http *corev1.HTTPGetAction, tcp *corev1.TCPSocketAction) {
+				switch {
+				case http != nil && http.Host == "":
+					do(q.of, at(field)+".httpGet.port", http.Port, c)
+				case tcp != nil && tcp.Host == "":
+					do(q.of, at(field)+".tcpSocket.port", tcp.Port, c)
+				}
+			}
+			for _, probe := range []struct {
+				field string
+				*corev1.Probe
+			}{{"startupProbe", c.StartupProbe}, {"livenessProbe", c.LivenessProbe}, {"readinessProbe", c.ReadinessProbe}} {
+				if probe.Probe == nil {
+					continue
+				}
+				handler(probe.field, probe.HTTPGet, probe.TCPSocket)
+				if probe.GRPC != nil {
+					do(q.of, at(probe.field)+".grpc.port", intstr.FromInt32(probe.GRPC.Port), c)
+				}
+			}
+			if c.Lifecycle == nil {
+				return
+			}
+			for _, hook := range []struct {
+				field string
+				*corev1.LifecycleHandler
+			}{{"lifecycle.postStart", c.Lifecycle.PostStart}, {"lifecycle.preStop", c.Lifecycle.PreStop}} {
+				if hook.LifecycleHandler != nil {
+					handler(hook.field, hook.HTTPGet, hook.TCPSocket)
+				}
+			}
+		})
+	})
+}
+
+// portVariables reports the variables by which servers take their port, where
+// it is none of the container's.
+func portVariables(p *Pass) {
+	p.eachPods(func(q pods) {
+		q.eachContainer(func(list string, c *corev1.Container) {
+			if len(c.Ports) == 0 {
+				return
+			}
+			look := func(field, name, value string) {
+				port, ok := portOf(name, value)
+				if ok && !slices.ContainsFunc(c.Ports, func(p corev1.ContainerPort) bool { return int(p.ContainerPort) == port }) {
+					p.Report(q.of, q.at+"."+list+"["+c.Name+"]."+field, fmt.Sprintf("the app listens at port %d by %s, and the container's ports are %s", port, name, containerPorts(c)), "make them one")
+				}
+			}
+			set := make(map[string]bool)
+			for _, v := range c.Env {
+				set[v.Name] = true
+				switch {
+				case v.ValueFrom == nil:
+					look("env["+v.Name+"]", v.Name, v.Value)
+				case v.ValueFrom.ConfigMapKeyRef != nil:
+					look("env["+v.Name+"]", v.Name, p.configValue(q.of.ID.Namespace, v.ValueFrom.ConfigMapKeyRef.Name, v.ValueFrom.ConfigMapKeyRef.Key))
+				}
+			}
+			for i, from := range c.EnvFrom {
+				if from.ConfigMapRef == nil {
+					continue
+				}
+				for _, name := range portNames {
+					if key, ok := strings.CutPrefix(name, from.Prefix); ok && !set[name] {
+						look("envFrom["+strconv.Itoa(i)+"]", name, p.configValue(q.of.ID.Namespace, from.ConfigMapRef.Name, key))
+					}
+				}
+			}
+		})
+	})
+}
+
+// configValue returns the value of a ConfigMap under check, empty if it has
+// none.
+func (s *Set) configValue(namespace, name, key string) string {
+	o := s.get(object.ID{Kind: "ConfigMap", Namespace: namespace, Name: name})
+	if o == nil {
+		return ""
+	}
+	m := As[*corev1.ConfigMap](o)
+	if m == nil {
+		return ""
+	}
+	return m.Data[key]
+}
+
+// portNames are variables by which servers take the port, or the address, at
+// which they listen.
+var portNames = []string{
+	"PORT", "HTTP_PORT", "SERVER_PORT", "APP_PORT", "LISTEN_PORT", "NITRO_PORT", "NUXT_PORT",
+	"LISTEN_ADDR", "LISTEN_ADDRESS", "BIND_ADDR", "HTTP_ADDR",
+}
+
+// portOf returns the port of a variable that names one.
+func portOf(name, value string) (int, bool) {
+	if !slices.Contains(portNames, name) {
+		return 0, false
+	}
+	if strings.Contains(name, "ADDR") {
+		i := strings.LastIndexByte(value, ':')
+		if i < 0 {
+			return 0, false
+		}
+		value = value[i+1:]
+	}
+	port, err := strconv.Atoi(value)
+	return port, err == nil && port > 0
+}
