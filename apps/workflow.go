@@ -9,7 +9,8 @@ const (
 	workflowFile = "workflows/ci.yml"
 	// goCache is the runner's volume for what Go downloads and builds.
 	goCache = "go-cache"
-	// goImage has Go and what the Makefile needs.
+	// goImage has Go and what the Makefile needs. The digest is the one that
+	// Dockerfiles of many public repositories have for this tag.
 	goImage = "docker.io/library/golang:1.26.8@sha256:0f063af2d465d8dcae54cce04278ada488b96f77b42449c8d071e47d016cc65a"
 )
 

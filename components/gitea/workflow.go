@@ -150,13 +150,17 @@ func (w Workflow) Assumptions() []components.Assumption {
 	at := "Workflow " + w.Name + ": "
 	var list []components.Assumption
 	if assumed.Apps {
-		var apps []string
+		var commands []string
 		for _, a := range w.Apps {
-			apps = append(apps, a.Folder+" ("+strings.Join(append(slices.Clone(a.Test), a.Build), "; ")+")")
+			for _, c := range append(slices.Clone(a.Test), a.Build) {
+				if !slices.Contains(commands, c) {
+					commands = append(commands, c)
+				}
+			}
 		}
 		list = append(list, components.Assumption{
 			What:    at + "the apps' folders, and the commands that test and build them",
-			Value:   strings.Join(apps, ", "),
+			Value:   strings.Join(w.folders(), ", ") + ": " + strings.Join(commands, "; "),
 			Confirm: "`ls` at the root of the repository, and the scripts in each app's `package.json`",
 			Until:   "a folder that is not there stops the first job, and a command that fails stops that app: nothing is pushed or deployed",
 			Buys:    "a pipeline that runs",

@@ -306,7 +306,7 @@ func TestWorkflowAssumed(t *testing.T) {
 		what    string
 		value   string
 	}{
-		{AssumedWorkflow{Apps: true}, "folders", `src/web (npm ci; npm test; docker build --pull --tag "$IMAGE" .), src/api (make; make image)`},
+		{AssumedWorkflow{Apps: true}, "folders", `src/web, src/api: npm ci; npm test; docker build --pull --tag "$IMAGE" .; make; make image`},
 		{AssumedWorkflow{Image: true}, "digest", "golang:1.26"},
 		{AssumedWorkflow{Tools: true}, "label ubuntu-latest", "docker.gitea.com/runner-images:ubuntu-latest"},
 	} {

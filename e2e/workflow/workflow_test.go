@@ -465,7 +465,7 @@ func TestPullRequest(t *testing.T) {
 	if len(w.comments) != 1 {
 		t.Fatalf("%d comments, want 1:\n%s", len(w.comments), r.said)
 	}
-	for _, want := range []string{"<!-- plan: what changes -->\n**1 object changes.**\n", "<summary>apps/web.yaml: ConfigMap web</summary>", "-       data.KEY: before\n+       data.KEY: after\n"} {
+	for _, want := range []string{"<!-- plan: what changes -->\n**1 object changes.**\n\nFrom `git:" + w.base + "` to `golden of " + w.head[:12] + "`.\n", "<summary>apps/web.yaml: ConfigMap web</summary>", "-       data.KEY: before\n+       data.KEY: after\n"} {
 		if !strings.Contains(w.comments[0], want) {
 			t.Errorf("%q is not in the comment\n%s", want, w.comments[0])
 		}

@@ -84,7 +84,7 @@ func (c Command) run(ctx context.Context, a arguments, p cli.Program) error {
 	if err != nil {
 		return err
 	}
-	report.From, report.To = a.from, a.to
+	report.From, report.To = a.from, current(ctx, a.to)
 	text := report.Text()
 	if a.format == "markdown" {
 		text = report.Markdown(0)
@@ -144,4 +144,5 @@ change. It reads no cluster, and prints no value of a Secret.
 `, c.Name)
 	flags.SetOutput(w)
 	flags.PrintDefaults()
+	fmt.Fprint(w, "\nExit status: 0, also where something changes; 1 for what cannot be read or\nwritten; 2 for flags that are not understood.\n")
 }

@@ -47,46 +47,28 @@ func directory(dir string) (map[string][]byte, error) {
 // directory that the revision does not have is empty; a revision that is not
 // there is an error.
 func revision(ctx context.Context, rev, dir string) (map[string][]byte, error) {
-	at := dir // the directory itself may be gone by now
-	for {
-		if info, err := os.Stat(at); err == nil && info.IsDir() {
-			break
-		}
-		if at == filepath.Dir(at) {
-			return nil, fmt.Errorf("git:%s: %s is in no directory", rev, dir)
-		}
-		at = filepath.Dir(at)
-	}
-	rel, err := filepath.Rel(at, dir)
-	if err != nil {
-		return nil, err
-	}
 	if strings.HasPrefix(rev, "-") || rev == "" {
 		return nil, fmt.Errorf("git:%s: is no revision", rev)
 	}
-	commit, err := git(ctx, at, nil, "rev-parse", "--verify", "--quiet", rev+"^{commit}")
+	commit, err := git(ctx, dir, nil, "rev-parse", "--verify", "--quiet", rev+"^{commit}")
 	if err != nil {
 		return nil, fmt.Errorf("git:%s: there is no such commit here: fetch it: %w", rev, err)
 	}
 	id := strings.TrimSpace(string(commit))
-	// From the root of the repository, since the path may be a new one.
-	prefix, err := git(ctx, at, nil, "rev-parse", "--show-prefix")
+	prefix, err := git(ctx, dir, nil, "rev-parse", "--show-prefix")
 	if err != nil {
 		return nil, fmt.Errorf("git:%s: %w", rev, err)
 	}
-	folder := path.Join(strings.TrimSpace(string(prefix)), filepath.ToSlash(rel))
-	tree := id
-	if folder != "." {
-		tree += ":" + folder
-		if _, err := git(ctx, at, nil, "cat-file", "-e", tree); err != nil {
-			listed, err := git(ctx, at, nil, "ls-tree", "--full-tree", "--name-only", "-z", id, "--", folder)
-			if err != nil || len(listed) > 0 {
-				return nil, errors.Join(fmt.Errorf("git:%s: %s cannot be read", rev, folder), err)
-			}
-			return map[string][]byte{}, nil
+	folder := strings.TrimSuffix(strings.TrimSpace(string(prefix)), "/")
+	tree := id + ":" + folder
+	if _, err := git(ctx, dir, nil, "cat-file", "-e", tree); err != nil {
+		listed, err := git(ctx, dir, nil, "ls-tree", "--full-tree", "--name-only", "-z", id, "--", folder)
+		if err != nil || len(listed) > 0 {
+			return nil, errors.Join(fmt.Errorf("git:%s: %s cannot be read", rev, folder), err)
 		}
+		return map[string][]byte{}, nil
 	}
-	listing, err := git(ctx, at, nil, "ls-tree", "-r", "-z", "--full-tree", tree)
+	listing, err := git(ctx, dir, nil, "ls-tree", "-r", "-z", "--full-tree", tree)
 	if err != nil {
 		return nil, fmt.Errorf("git:%s: %w", rev, err)
 	}
@@ -101,7 +83,7 @@ func revision(ctx context.Context, rev, dir string) (map[string][]byte, error) {
 		names = append(names, name)
 		blobs.WriteString(parts[2] + "\n")
 	}
-	text, err := git(ctx, at, strings.NewReader(blobs.String()), "cat-file", "--batch")
+	text, err := git(ctx, dir, strings.NewReader(blobs.String()), "cat-file", "--batch")
 	if err != nil {
 		return nil, fmt.Errorf("git:%s: %w", rev, err)
 	}
@@ -119,6 +101,19 @@ func revision(ctx context.Context, rev, dir string) (map[string][]byte, error) {
 		files[name], text = rest[:size:size], rest[size+1:]
 	}
 	return files, nil
+}
+
+// current is a directory for people, with the commit that it is of where git
+// has one and nothing was changed since.
+func current(ctx context.Context, dir string) string {
+	commit, err := git(ctx, dir, nil, "rev-parse", "--short=12", "HEAD")
+	if err != nil {
+		return dir
+	}
+	if changed, err := git(ctx, dir, nil, "status", "--porcelain", "--", "."); err != nil || len(changed) > 0 {
+		return dir
+	}
+	return dir + " of " + strings.TrimSpace(string(commit))
 }
 
 func hiddenPath(name string) bool {
