@@ -144,8 +144,31 @@ func (c *cluster) apply(ctx context.Context, o *unstructured.Unstructured) error
 		Annotations:   []string{corev1.LastAppliedConfigAnnotation},
 		FieldManagers: kubectlManagers,
 	}
-	_, err := c.engine.Apply(ctx, o.DeepCopy(), options)
-	return err
+	entry, err := c.engine.Apply(ctx, o.DeepCopy(), options)
+	if err != nil || entry.Action != ssa.UnchangedAction {
+		return err
+	}
+	// Where nothing differs the engine applies nothing. But an object that
+	// somebody else made alike must become this layer's too.
+	live := partialOf(o)
+	if err := c.client.Get(ctx, client.ObjectKeyFromObject(o), live); err != nil {
+		return err
+	}
+	if owners := layersOf(live.ManagedFields); slices.Contains(owners, c.manager) {
+		return nil
+	}
+	return c.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(o.DeepCopy()), client.ForceOwnership, client.FieldOwner(c.manager))
+}
+
+// layersOf are the field managers of layers that applied an object.
+func layersOf(fields []metav1.ManagedFieldsEntry) []string {
+	var managers []string
+	for _, entry := range fields {
+		if entry.Operation == metav1.ManagedFieldsOperationApply && strings.HasPrefix(entry.Manager, managerPrefix) {
+			managers = append(managers, entry.Manager)
+		}
+	}
+	return managers
 }
 
 // patchSecret applies a Secret without values, and gets its metadata back.

@@ -144,8 +144,8 @@ func (c Command) parse(args []string) (arguments, *flag.FlagSet, error) {
 	flags.BoolVar(&a.rollbackOnFailure, "rollback-on-failure", false, "go back by itself where the release fails")
 	flags.BoolVar(&a.pruneMost, "prune-most", false, "allow to delete more than half of what releases applied")
 	flags.BoolVar(&a.noLogs, "no-logs", false, "leave the logs of containers out of what is said of a failure")
-	flags.DurationVar(&a.timeout, "timeout", 10*time.Minute, "`time` for the release, and again for going back")
-	flags.DurationVar(&a.lockWait, "lock-wait", 5*time.Minute, "`time` to wait for another deploy")
+	flags.DurationVar(&a.timeout, "timeout", DefaultTimeout, "`time` for the release, and again for going back")
+	flags.DurationVar(&a.lockWait, "lock-wait", DefaultLockWait, "`time` to wait for another deploy")
 	flags.IntVar(&a.run, "run", 0, "`number` of the pipeline run: one that is older than the last release's is refused")
 	flags.StringVar(&a.summary, "summary", "", "append a summary in Markdown to this `file`, such as $GITHUB_STEP_SUMMARY")
 	flags.StringVar(&a.context, "context", "", "`context` of the kubeconfig (default the current one)")
@@ -249,6 +249,9 @@ func (c Command) rendering(ctx context.Context, a arguments, d *Deployer, p cli.
 			if images.Tag == "" && images.Pins[name] == "" && running[name] != "" {
 				images.Pins[name] = running[name]
 			}
+		}
+		if err := images.Validate(c.Repositories); err != nil {
+			return Release{}, fmt.Errorf("the images that run: %w", err)
 		}
 	}
 	tree, err := c.Tree(a.environment, images)

@@ -1,7 +1,6 @@
 package deploy
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"strconv"
@@ -95,7 +94,7 @@ func takenOver(live, desired *unstructured.Unstructured) ([]diff.Field, error) {
 			continue
 		}
 		var set fieldpath.Set
-		if err := set.FromJSON(bytes.NewReader(entry.FieldsV1.Raw)); err != nil {
+		if err := set.FromJSON(entry.FieldsV1.GetRawReader()); err != nil {
 			return nil, fmt.Errorf("managed fields of %s: %w", entry.Manager, err)
 		}
 		if ofKubectl(entry) {

@@ -53,10 +53,13 @@ func (c *cluster) explain(ctx context.Context, id object.ID, logs bool) []string
 		}
 	}
 	if len(lines) == 0 {
-		lines = []string{"the cluster gives no reason"}
+		lines = []string{noReason}
 	}
 	return lines
 }
+
+// noReason is said where nothing is wrong that the cluster knows of.
+const noReason = "the cluster gives no reason"
 
 // gather reads the pods of the newest revision of a workload, and what
 // happened to them.

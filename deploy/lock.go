@@ -10,11 +10,14 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"k8s.io/klog/v2"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // HeldError says that another deploy holds the lock of the layer.
@@ -45,8 +48,10 @@ func (d *Deployer) locked(ctx context.Context, c *cluster, work func(context.Con
 	if _, _, err := lock.Get(ctx); err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("the lock cannot be read: %w", err)
 	}
-	if _, err := c.typed.CoreV1().ConfigMaps(d.Namespace).List(ctx, metav1.ListOptions{Limit: 1}); err != nil {
-		return fmt.Errorf("the records of namespace %s cannot be read: %w", d.Namespace, err)
+	probe := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{GenerateName: lock.LeaseMeta.Name + "-", Namespace: d.Namespace}}
+	_, err := c.typed.CoordinationV1().Leases(d.Namespace).Create(ctx, probe, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	if err != nil {
+		return &RefusedError{Findings: refusals(object.ID{Group: coordinationv1.GroupName, Kind: "Lease", Namespace: d.Namespace, Name: lock.LeaseMeta.Name}, err)}
 	}
 
 	// Two contexts: the elector's ends when the work has ended, so that it

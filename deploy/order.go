@@ -31,23 +31,34 @@ type Step struct {
 	object *unstructured.Unstructured
 }
 
+// The places of the stages.
+const (
+	kinds = iota
+	needed
+	running
+	traffic
+	closing
+)
+
 // Order puts changes into an order that is safe on an empty cluster and over a
 // tier that runs:
 //
-//  1. what pods need: namespaces, accounts, rights, configuration, Services
+//  1. new kinds, until the server knows them;
+//  2. what pods need: namespaces, accounts, rights, configuration, Services
 //     that are not there yet (nobody sends them traffic) and whatever a
 //     NetworkPolicy opens;
-//  2. workloads, until they are ready: where they never are, the old pods have
+//  3. workloads, until they are ready: where they never are, the old pods have
 //     all that they had;
-//  3. where the traffic goes: Services that change, middlewares before the
+//  4. where the traffic goes: Services that change, middlewares before the
 //     Ingresses that name them;
-//  4. NetworkPolicies that close, and webhooks.
+//  5. NetworkPolicies that close, and webhooks.
 //
 // What goes is deleted after that. Pods are the labels of the pods that run,
 // by namespace: a new NetworkPolicy closes nothing where it selects none.
 func Order(changes []Change, pods map[string][]map[string]string) []Stage {
 	stages := []Stage{
-		{Name: "what pods need", Wait: true},
+		{Name: "new kinds", Wait: true},
+		{Name: "what pods need"},
 		{Name: "workloads", Wait: true},
 		{Name: "traffic"},
 		{Name: "what closes"},
@@ -63,14 +74,14 @@ func Order(changes []Change, pods map[string][]map[string]string) []Stage {
 		case isPolicy(c.ID):
 			open, rest := openFirst(c, policies, pods[c.ID.Namespace])
 			if open != nil {
-				add(0, *open)
+				add(needed, *open)
 			}
 			if rest != nil {
-				add(3, *rest)
+				add(closing, *rest)
 			}
 		case c.ID.Kind == "Service" && c.ID.Group == "" && c.live == nil:
 			step.Why = "new: nobody sends it traffic yet"
-			add(0, step)
+			add(needed, step)
 		default:
 			add(stageOf(c.ID), step)
 		}
@@ -119,14 +130,16 @@ func rank(id object.ID) int { return ranks[id.Kind] }
 
 func stageOf(id object.ID) int {
 	switch {
+	case id.Kind == "CustomResourceDefinition":
+		return kinds
 	case isWorkload(id), id.Kind == "HorizontalPodAutoscaler", id.Kind == "CronJob":
-		return 1
+		return running
 	case id.Kind == "Service" && id.Group == "", id.Group == "traefik.io", id.Kind == "Ingress", id.Group == "gateway.networking.k8s.io":
-		return 2
+		return traffic
 	case id.Group == "admissionregistration.k8s.io":
-		return 3
+		return closing
 	}
-	return 0
+	return needed
 }
 
 // isWorkload reports whether the object runs pods that a release waits for.

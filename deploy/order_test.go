@@ -71,11 +71,16 @@ const whole = `
 ---
 {kind: Namespace, apiVersion: v1, metadata: {name: ns}}
 ---
+{kind: Thing, apiVersion: example.com/v1, metadata: {namespace: ns, name: t}}
+---
+{kind: CustomResourceDefinition, apiVersion: apiextensions.k8s.io/v1, metadata: {name: things.example.com}}
+---
 {kind: ValidatingAdmissionPolicy, apiVersion: admissionregistration.k8s.io/v1, metadata: {name: v}}
 `
 
 func TestOrder(t *testing.T) {
-	const first = `what pods need: Namespace/ns ServiceAccount/a ConfigMap/a Service/a PodDisruptionBudget/a
+	const first = `new kinds: CustomResourceDefinition/things.example.com
+what pods need: Namespace/ns ServiceAccount/a ConfigMap/a Service/a PodDisruptionBudget/a Thing/t
 workloads: Deployment/a HorizontalPodAutoscaler/a
 traffic: Middleware/m Ingress/a
 what closes: ValidatingAdmissionPolicy/v
@@ -88,7 +93,7 @@ what closes: ValidatingAdmissionPolicy/v
 		t.Errorf("a tier that runs:\n%s\nwant\n%s", got, running)
 	}
 	for _, s := range Order(changesOf(t, whole, ""), nil) {
-		if wait := s.Name == "what pods need" || s.Name == "workloads"; s.Wait != wait {
+		if wait := s.Name == "new kinds" || s.Name == "workloads"; s.Wait != wait {
 			t.Errorf("%s: wait is %v", s.Name, s.Wait)
 		}
 	}

@@ -33,7 +33,7 @@ func (p *progress) set(id object.ID, state string) {
 
 // hint adds why an object is not ready yet.
 func (p *progress) hint(id object.ID, reason string) {
-	if p.hints[id] == reason {
+	if p.hints[id] == reason || reason == noReason {
 		return
 	}
 	p.hints[id] = reason

@@ -101,14 +101,11 @@ func (c *cluster) judge(ctx context.Context, l *leftover, uid types.UID) error {
 	}
 	l.live = live
 	ours, others := false, ""
-	for _, entry := range live.ManagedFields {
-		if entry.Operation != metav1.ManagedFieldsOperationApply || !strings.HasPrefix(entry.Manager, managerPrefix) {
-			continue
-		}
-		if entry.Manager == c.manager {
+	for _, manager := range layersOf(live.ManagedFields) {
+		if manager == c.manager {
 			ours = true
 		} else {
-			others = strings.TrimPrefix(entry.Manager, managerPrefix)
+			others = strings.TrimPrefix(manager, managerPrefix)
 		}
 	}
 	switch {

@@ -45,6 +45,14 @@ type Release struct {
 	Elsewhere []object.ID
 }
 
+// The defaults of a [Deployer]: a release may take as long as a Deployment has
+// by default to make progress, and who waits for the lock waits for a release
+// and the way back.
+const (
+	DefaultTimeout  = 10 * time.Minute
+	DefaultLockWait = 2 * DefaultTimeout
+)
+
 // Deployer brings releases of one layer into a cluster.
 type Deployer struct {
 	// Config is how to reach the cluster, and as whom.
@@ -56,9 +64,10 @@ type Deployer struct {
 	Namespace string
 	// By says who deploys; others who wait for the lock are shown it.
 	By string
-	// Timeout for a release, once it holds the lock.
+	// Timeout for a release, once it holds the lock. If zero, DefaultTimeout.
 	Timeout time.Duration
-	// LockWait is how long to wait for another deploy.
+	// LockWait is how long to wait for another deploy. If zero,
+	// DefaultLockWait.
 	LockWait time.Duration
 	// LockDuration is how long the lock of a deploy that was killed stays. If
 	// zero, a minute.
@@ -122,6 +131,8 @@ func (d *Deployer) connect() (*cluster, error) {
 		return nil, refused("layer %s: there is no namespace for its releases: give it one in render.Layer.Namespace", d.Layer)
 	}
 	d.LockDuration = cmp.Or(d.LockDuration, time.Minute)
+	d.LockWait = cmp.Or(d.LockWait, DefaultLockWait)
+	d.Timeout = cmp.Or(d.Timeout, DefaultTimeout)
 	c, err := connect(d.Config, d.Layer)
 	if err != nil {
 		return nil, fmt.Errorf("the cluster cannot be reached: %w", err)
@@ -147,8 +158,7 @@ func (d *Deployer) Deploy(ctx context.Context, r Release) (Record, error) {
 		if !errors.As(err, &failed) || !d.RollbackOnFailure || ctx.Err() != nil {
 			return err
 		}
-		// The reason first: it is what somebody will look for.
-		d.printf("release %d failed: %s\n", failed.Release.Number, strings.ReplaceAll(failed.Error(), "\n", "\n  "))
+		d.printf("release %d failed: %s\n", failed.Release.Number, failed.Release.Reason)
 		back, backErr := d.goBack(ctx, c)
 		if backErr != nil {
 			failed.Err = fmt.Errorf("%w\nthe way back failed too: %w", failed.Err, backErr)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -250,9 +252,9 @@ spec:
         env: [{name: A, value: "1"}, {name: B, value: "2"}]
 `)[0]
 	live.SetManagedFields([]metav1.ManagedFieldsEntry{
-		{Manager: "kubectl-client-side-apply", Operation: metav1.ManagedFieldsOperationUpdate, FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:metadata":{"f:labels":{"f:stays":{},"f:goes":{},"f:others":{}},"f:finalizers":{"v:\"x/stays\"":{},"v:\"x/goes\"":{}}},
-"f:spec":{"f:template":{"f:spec":{"f:containers":{"k:{\"name\":\"c\"}":{".":{},"f:name":{},"f:ports":{"k:{\"containerPort\":80,\"protocol\":\"TCP\"}":{".":{},"f:containerPort":{},"f:name":{}}},"f:env":{"k:{\"name\":\"A\"}":{".":{},"f:name":{},"f:value":{}},"k:{\"name\":\"B\"}":{".":{},"f:name":{},"f:value":{}}}}}}}}}`)}},
-		{Manager: "kubectl-edit", Operation: metav1.ManagedFieldsOperationUpdate, FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:metadata":{"f:labels":{"f:others":{}}}}`)}},
+		{Manager: "kubectl-client-side-apply", Operation: metav1.ManagedFieldsOperationUpdate, FieldsV1: metav1.NewFieldsV1(`{"f:metadata":{"f:labels":{"f:stays":{},"f:goes":{},"f:others":{}},"f:finalizers":{"v:\"x/stays\"":{},"v:\"x/goes\"":{}}},
+"f:spec":{"f:template":{"f:spec":{"f:containers":{"k:{\"name\":\"c\"}":{".":{},"f:name":{},"f:ports":{"k:{\"containerPort\":80,\"protocol\":\"TCP\"}":{".":{},"f:containerPort":{},"f:name":{}}},"f:env":{"k:{\"name\":\"A\"}":{".":{},"f:name":{},"f:value":{}},"k:{\"name\":\"B\"}":{".":{},"f:name":{},"f:value":{}}}}}}}}}`)},
+		{Manager: "kubectl-edit", Operation: metav1.ManagedFieldsOperationUpdate, FieldsV1: metav1.NewFieldsV1(`{"f:metadata":{"f:labels":{"f:others":{}}}}`)},
 	})
 	desired := objects(t, `
 apiVersion: apps/v1
@@ -272,7 +274,7 @@ spec: {template: {spec: {containers: [{name: c, ports: [{containerPort: 80}], en
 	if got := strings.Join(paths, " "); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	live.SetManagedFields([]metav1.ManagedFieldsEntry{{Manager: "kubectl", Operation: metav1.ManagedFieldsOperationApply, FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"x":{}}`)}}})
+	live.SetManagedFields([]metav1.ManagedFieldsEntry{{Manager: "kubectl", Operation: metav1.ManagedFieldsOperationApply, FieldsV1: metav1.NewFieldsV1(`{"x":{}}`)}})
 	if _, err := takenOver(live, desired); err == nil {
 		t.Error("fields that cannot be read pass for none")
 	}
@@ -320,5 +322,33 @@ func TestOutcome(t *testing.T) {
 		if status != tc.status || !strings.HasPrefix(last, tc.want) || tc.want == "" && last != "" {
 			t.Errorf("%v: %d, %q", tc.err, status, last)
 		}
+	}
+}
+
+// TestSummary: a pipeline shows the reason and no log.
+func TestSummary(t *testing.T) {
+	d := &Deployer{Layer: "apps"}
+	r := Record{Number: 3, Revision: "abc", Images: map[string]string{"web": "abc"}, Status: Failed}
+	failure := &FailedError{Release: r, Err: &NotReadyError{Objects: []NotReady{{ID: object.ID{Kind: "Deployment", Namespace: "ns", Name: "web"}, State: "0/1", Reasons: []string{"crashes ```", "  | a line of the log"}}}}}
+	file := filepath.Join(t.TempDir(), "summary.md")
+	if err := os.WriteFile(file, []byte("before\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range []error{nil, failure} {
+		if err := appendSummary(file, d, r, err); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "before\n### Release 3 of the layer apps, abc: ready\n\n- web: `abc`\n" +
+		"### Release 3 of the layer apps, abc: exit status 3\n\n```\nDeployment ns/web is not ready: 0/1\n  crashes '''\n```\n\nrelease 3 failed: mend it and deploy again, or -rollback to go back\n- web: `abc`\n"
+	if string(text) != want {
+		t.Errorf("got\n%s\nwant\n%s", text, want)
+	}
+	if err := appendSummary(t.TempDir(), d, r, nil); err == nil {
+		t.Error("a summary that cannot be written is no error")
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/fluxcd/cli-utils/pkg/kstatus/polling/event"
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	kstatus "github.com/fluxcd/cli-utils/pkg/object"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
@@ -77,41 +78,26 @@ func (d *Deployer) wait(ctx context.Context, c *cluster, ids []object.ID) error 
 	for _, id := range ids {
 		set = append(set, keyOf(id))
 	}
-	polled, stop := context.WithCancel(ctx)
-	defer stop()
 	now := make(map[object.ID]*event.ResourceStatus, len(ids))
 	shown := newProgress(d, ids)
-	var failure error
-	hinted := time.Now()
-	for e := range c.poller.Poll(polled, set, polling.PollOptions{PollInterval: pollInterval}) {
-		if e.Type == event.ErrorEvent {
-			if failure == nil && polled.Err() == nil {
-				failure = e.Error
-			}
-			continue
+	for {
+		err := d.poll(ctx, c, set, ids, now, shown)
+		if apierrors.IsForbidden(err) {
+			shown.end()
+			return fmt.Errorf("the rollout cannot be watched: %w", err)
 		}
-		if e.Type != event.ResourceUpdateEvent || polled.Err() != nil {
-			continue
+		if err == nil || ctx.Err() != nil {
+			break
 		}
-		id := idOf(e.Resource.Identifier)
-		now[id] = e.Resource
-		shown.set(id, stateOf(e.Resource))
-		if done(ids, now) {
-			stop()
-		}
-		if time.Since(hinted) > hintInterval {
-			hinted = time.Now()
-			for _, id := range ids {
-				if isWorkload(id) && now[id] != nil && now[id].Status != status.CurrentStatus {
-					shown.hint(id, c.explain(ctx, id, false)[0])
-				}
-			}
+		// The rollout goes on while the server cannot be reached.
+		shown.end()
+		d.printf("  the rollout cannot be watched for the moment: %s\n", redact(oneLine(err.Error())))
+		select {
+		case <-ctx.Done():
+		case <-time.After(pollInterval):
 		}
 	}
 	shown.end()
-	if failure != nil {
-		return fmt.Errorf("the rollout cannot be watched: %w", failure)
-	}
 	var missed []NotReady
 	for _, id := range ids {
 		if now[id] != nil && now[id].Status == status.CurrentStatus {
@@ -138,6 +124,43 @@ func (d *Deployer) wait(ctx context.Context, c *cluster, ids []object.ID) error 
 		}
 	}
 	return &NotReadyError{Objects: missed, Deadline: ctx.Err() != nil}
+}
+
+// poll takes down the states of the objects until none will change any more,
+// or ctx ends. The error says that they cannot be read.
+func (d *Deployer) poll(ctx context.Context, c *cluster, set kstatus.ObjMetadataSet, ids []object.ID, now map[object.ID]*event.ResourceStatus, shown *progress) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var failure error
+	events := c.poller.Poll(ctx, set, polling.PollOptions{PollInterval: pollInterval})
+	// A workload that hangs does not change, so there is no event for it.
+	hints := time.NewTicker(hintInterval)
+	defer hints.Stop()
+	for {
+		select {
+		case e, more := <-events:
+			switch {
+			case !more:
+				return failure
+			case ctx.Err() != nil:
+			case e.Type == event.ErrorEvent:
+				failure = e.Error
+			case e.Type == event.ResourceUpdateEvent:
+				id := idOf(e.Resource.Identifier)
+				now[id] = e.Resource
+				shown.set(id, stateOf(e.Resource))
+				if done(ids, now) {
+					stop()
+				}
+			}
+		case <-hints.C:
+			for _, id := range ids {
+				if isWorkload(id) && now[id] != nil && now[id].Status != status.CurrentStatus && ctx.Err() == nil {
+					shown.hint(id, c.explain(ctx, id, false)[0])
+				}
+			}
+		}
+	}
 }
 
 // done reports whether no object will change any more.

@@ -81,11 +81,6 @@ func (c cluster) apply(manifest string) {
 	}
 }
 
-// admin is the access of an admin.
-func (c cluster) admin() *rest.Config {
-	return &rest.Config{Host: c.url, BearerToken: "admin", TLSClientConfig: rest.TLSClientConfig{Insecure: true}}
-}
-
 // watched is a transport that takes down what is written to the cluster, and
 // can be cut as if the process had been killed: after that, nothing gets
 // through.

@@ -15,6 +15,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -41,6 +42,8 @@ type tier struct {
 	editService func(*corev1.Service)
 	// others are more components of the layer.
 	others []render.Component
+	// moved is a component that is in the layer ci.
+	moved render.Component
 	// host of the app web. Empty for none.
 	host string
 	name string // of the Tree
@@ -89,19 +92,19 @@ func (w *tier) tree(_ string, images render.Images) (render.Tree, error) {
 		layer.Files = append(layer.Files, file)
 	}
 	for _, f := range layer.Files {
-		for _, c := range f.Components {
-			deployer.Applies = append(deployer.Applies, c)
-		}
+		deployer.Applies = append(deployer.Applies, f.Components...)
 	}
-	// What the test itself adds may need rights that its first release did
-	// not, as it would be with a new kind.
+	ci := []render.Component{deployer}
+	if w.moved != nil {
+		ci = append(ci, w.moved)
+	}
 	return render.Tree{
 		Name: w.name,
 		Layers: []render.Layer{
 			// Of its own: the other tiers of the cluster have a layer ci too.
 			{Name: "ci", Namespace: w.namespace + "-admin", Files: []render.File{
 				{Name: "00-namespace", Components: []render.Component{components.Namespace{Name: w.namespace}}},
-				{Name: "deployer", Components: []render.Component{deployer}},
+				{Name: "deployer", Components: ci},
 			}},
 			layer,
 		},
@@ -364,7 +367,12 @@ func prune(t *testing.T, c cluster) {
 	w := newTier(t, c, "web", "api", "extra", "more")
 	keep := components.Plain(configMap(w.namespace, "kept", map[string]string{"client.lifecycle.config.k8s.io/deletion": "detach"}))
 	anew := components.Plain(configMap(w.namespace, "anew", nil))
-	w.others = []render.Component{keep, anew}
+	claim := &corev1.PersistentVolumeClaim{}
+	claim.APIVersion, claim.Kind, claim.Namespace, claim.Name = "v1", "PersistentVolumeClaim", w.namespace, "data"
+	claim.Spec.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}
+	claim.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}
+	moves := components.Plain(configMap(w.namespace, "moves", nil))
+	w.others = []render.Component{keep, anew, components.Plain(claim), moves}
 	w.ci()
 	w.must(0, "-tag", "a")
 	// Somebody else's, beside ours: it was never applied by a release.
@@ -374,7 +382,7 @@ func prune(t *testing.T, c cluster) {
 
 	// One app of four.
 	delete(w.apps, "more")
-	w.others = nil
+	w.others, w.moved = nil, moves
 	out := w.must(0, "-tag", "a", "-dry-run")
 	w.says(out, "delete  Deployment "+w.namespace+"/more", "delete  Service "+w.namespace+"/more")
 	if !w.exists("deployment", "more") {
@@ -383,15 +391,25 @@ func prune(t *testing.T, c cluster) {
 	out = w.must(0, "-tag", "a")
 	w.says(out, "deleted Deployment "+w.namespace+"/more",
 		"stays   ConfigMap "+w.namespace+"/kept: its annotation client.lifecycle.config.k8s.io/deletion says so",
-		"stays   ConfigMap "+w.namespace+"/anew: it is not the one that a release applied")
+		"stays   ConfigMap "+w.namespace+"/anew: it is not the one that a release applied",
+		"stays   ConfigMap "+w.namespace+"/moves: another layer renders it now",
+		"stays   PersistentVolumeClaim "+w.namespace+"/data: a release removes no PersistentVolumeClaim")
 	if w.exists("deployment", "more") || w.exists("service", "more") {
 		t.Error("more is there still")
 	}
-	for _, name := range []string{"kept", "anew", "foreign"} {
-		if !w.exists("configmap", name) {
-			t.Errorf("ConfigMap %s is gone", name)
+	for _, name := range []string{"configmap/kept", "configmap/anew", "configmap/foreign", "configmap/moves", "persistentvolumeclaim/data"} {
+		kind, name, _ := strings.Cut(name, "/")
+		if !w.exists(kind, name) {
+			t.Errorf("%s %s is gone", kind, name)
 		}
 	}
+	// What both layers applied, as when the other one came first, stays too.
+	w.others, w.moved = []render.Component{moves}, nil
+	w.must(0, "-tag", "a")
+	w.others, w.moved = nil, moves
+	w.ci()
+	w.moved = nil
+	w.says(w.must(0, "-tag", "a"), "stays   ConfigMap "+w.namespace+"/moves: the layer ci applied it too")
 
 	// Most of what is there: refused, before anything is changed.
 	w.apps = map[string]string{"web": ""}
