@@ -63,6 +63,28 @@ func (s *Set) known() *known {
 	return &s.knows
 }
 
+// homes returns the namespaces that are rendered, declared or the cluster's own.
+// It is nil where none is rendered: then they are made by others.
+func (s *Set) homes() map[string]bool {
+	rendered := s.Kind("", "Namespace")
+	if len(rendered) == 0 {
+		return nil
+	}
+	homes := map[string]bool{"": true, "default": true, "kube-system": true, "kube-public": true, "kube-node-lease": true}
+	for _, o := range rendered {
+		homes[o.ID.Name] = true
+	}
+	for _, e := range s.others {
+		if !e.Contract { // a contract says nothing of where it is filled in
+			homes[e.ID.Namespace] = true
+		}
+		if e.ID.Group == "" && e.ID.Kind == "Namespace" {
+			homes[e.ID.Name] = true
+		}
+	}
+	return homes
+}
+
 // makes notes what a controller makes of an object.
 func (k *known) makes(o *Object) {
 	secret := func(name string, keys ...string) {

@@ -3,6 +3,7 @@ package check
 import (
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -14,6 +15,8 @@ type podIndex struct {
 	of map[*Object]pods
 	// by are the pods by namespace, label and value.
 	by map[label][]pods
+	// services are the pods that Services select.
+	services map[*Object][]pods
 	// declared are the labels of pods that exist elsewhere, by namespace.
 	declared map[string][]map[string]string
 }
@@ -22,7 +25,7 @@ type label struct{ namespace, key, value string }
 
 func (s *Set) podIndex() *podIndex {
 	s.indexOnce.Do(func() {
-		x := podIndex{in: make(map[string][]pods), of: make(map[*Object]pods), by: make(map[label][]pods), declared: make(map[string][]map[string]string)}
+		x := podIndex{in: make(map[string][]pods), of: make(map[*Object]pods), by: make(map[label][]pods), services: make(map[*Object][]pods), declared: make(map[string][]map[string]string)}
 		for _, p := range s.allPods() {
 			if p.of.ID.Kind == "PodTemplate" {
 				continue // makes none by itself
@@ -37,6 +40,11 @@ func (s *Set) podIndex() *podIndex {
 		for _, e := range s.others {
 			if e.Labels != nil {
 				x.declared[e.ID.Namespace] = append(x.declared[e.ID.Namespace], e.Labels)
+			}
+		}
+		for _, o := range s.Kind("", "Service") {
+			if selector := selectorOf(As[*corev1.Service](o)); selector != nil {
+				x.services[o] = x.selected(o.ID.Namespace, selector)
 			}
 		}
 		s.index = x

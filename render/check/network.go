@@ -34,6 +34,12 @@ func networkRules() []Rule {
 			}
 		},
 	}, {
+		ID:       "policy-peer",
+		Severity: object.Warning,
+		Doc:      "A NetworkPolicy whose peer selects no pods lets nobody through. Looked at where pods of the peer's namespace are under check.",
+		Source:   "Kubernetes documentation, 'Network Policies', Behavior of to and from selectors",
+		Run:      policyPeers,
+	}, {
 		ID:     "policy-port",
 		Doc:    "A NetworkPolicy that lets in at a port that its pods do not have lets in nothing.",
 		Source: "Kubernetes documentation, 'Network Policies', Targeting a range of ports",
@@ -270,6 +276,34 @@ func (p *pods) numbers(name string, protocol corev1.Protocol) []int32 {
 	return all
 }
 
+func policyPeers(p *Pass) {
+	x := p.podIndex()
+	for _, n := range p.policies().list {
+		look := func(field string, i int, peers []networkingv1.NetworkPolicyPeer) {
+			for k, peer := range peers {
+				ns := n.of.ID.Namespace
+				if peer.NamespaceSelector != nil {
+					name, ok := namespaceOf(peer.NamespaceSelector)
+					if !ok {
+						continue
+					}
+					ns = name
+				}
+				s := peer.PodSelector
+				if !isEmpty(s) && len(x.in[ns]) > 0 && len(x.selected(ns, s)) == 0 && !temporary(s) && !x.elsewhere(ns, s) {
+					p.Report(n.of, fmt.Sprintf(field, i, k), "selects no pods of "+ns+": "+selectorText(s), "select the labels of a pod template, or declare elsewhere what makes the pods, with its pod template")
+				}
+			}
+		}
+		for i := range n.spec.Ingress {
+			look("spec.ingress[%d].from[%d].podSelector", i, n.spec.Ingress[i].From)
+		}
+		for i := range n.spec.Egress {
+			look("spec.egress[%d].to[%d].podSelector", i, n.spec.Egress[i].To)
+		}
+	}
+}
+
 func policyPorts(p *Pass) {
 	for _, n := range p.policies().list {
 		if len(n.pods) == 0 || isEmpty(&n.spec.PodSelector) {
@@ -349,11 +383,7 @@ func (s *Set) doors(id object.ID, port networkingv1.ServiceBackendPort, do func(
 		return
 	}
 	service := As[*corev1.Service](o)
-	selector := selectorOf(service)
-	if selector == nil {
-		return
-	}
-	for _, q := range s.podIndex().selected(o.ID.Namespace, selector) {
+	for _, q := range s.podIndex().services[o] {
 		d := door{0, corev1.ProtocolTCP}
 		for _, have := range service.Spec.Ports {
 			if port.Name != "" && have.Name != port.Name || port.Name == "" && have.Port != port.Number {
@@ -541,6 +571,9 @@ func (s *Set) controllers(o *Object, list []*policy) []side {
 
 func policyIngress(p *Pass) {
 	p.wrongReferences()
+	if len(p.policies().in) == 0 {
+		return
+	}
 	for _, u := range p.uses {
 		if u.call {
 			continue

@@ -23,7 +23,7 @@ func portRules() []Rule {
 	}, {
 		ID:     "service-target-port",
 		Doc:    "A Service whose target port no container has leads nowhere: a name that is not there gives no endpoint, and at a number nobody listens.",
-		Source: "Kubernetes, pkg/controller/endpoint: findPort; Kubernetes documentation, 'Service', Port definitions",
+		Source: "Kubernetes, pkg/api/v1/pod/util.go: FindPort; Kubernetes documentation, 'Service', Port definitions",
 		Run:    targetPorts,
 	}, {
 		ID:       "service-two-apps",
@@ -39,7 +39,7 @@ func portRules() []Rule {
 	}, {
 		ID:     "probe-port",
 		Doc:    "A probe or hook at a port name that its container lacks fails for ever: the container is killed, or never gets traffic.",
-		Source: "Kubernetes, pkg/kubelet/prober and pkg/kubelet/lifecycle: ResolveContainerPort",
+		Source: "Kubernetes, pkg/probe/util.go: ResolveContainerPort",
 		Run: func(p *Pass) {
 			eachProbe(p, func(o *Object, field string, port intstr.IntOrString, c *corev1.Container) {
 				if port.Type == intstr.String && !slices.ContainsFunc(c.Ports, func(p corev1.ContainerPort) bool { return p.Name == port.StrVal }) {
@@ -64,6 +64,20 @@ func portRules() []Rule {
 		Doc:    "An app that listens at the port of a variable is not reached at another one that its container names.",
 		Source: "Nitro documentation, 'Node.js Runtime', Environment Variables: PORT; the twelve-factor app, 'Port binding'",
 		Run:    portVariables,
+	}, {
+		ID:       "spread-selector",
+		Severity: object.Warning,
+		Doc:      "A topology spread whose selector does not find the pods that have it spreads none of them.",
+		Source:   "Kubernetes documentation, 'Pod Topology Spread Constraints', Implicit conventions",
+		Run: func(p *Pass) {
+			p.eachPods(func(q pods) {
+				for i, c := range q.spec.TopologySpreadConstraints {
+					if c.LabelSelector != nil && !q.selectedBy(c.LabelSelector) {
+						p.Report(q.of, fmt.Sprintf("%s.topologySpreadConstraints[%d].labelSelector", q.at, i), selectorText(c.LabelSelector)+" does not select the pods themselves", "select their labels")
+					}
+				}
+			})
+		},
 	}, {
 		ID:       "budget-selector",
 		Severity: object.Warning,
@@ -100,7 +114,7 @@ func serviceSelectors(p *Pass) {
 		if selector == nil || len(x.in[o.ID.Namespace]) == 0 || temporary(selector) || x.elsewhere(o.ID.Namespace, selector) {
 			continue
 		}
-		if len(x.selected(o.ID.Namespace, selector)) == 0 {
+		if len(x.services[o]) == 0 {
 			p.Report(o, "spec.selector", "selects no pods: "+selectorText(selector), "select the labels of a pod template, or declare elsewhere what makes the pods, with its pod template")
 		}
 	}
@@ -119,7 +133,7 @@ func targetPorts(p *Pass) {
 		if selector == nil {
 			continue
 		}
-		selected := x.selected(o.ID.Namespace, selector)
+		selected := x.services[o]
 		if len(selected) == 0 {
 			continue
 		}
@@ -156,11 +170,12 @@ func protocolOf(p corev1.Protocol) corev1.Protocol {
 // listens reports whether a container of the pods has the port, or may have the
 // number, since it states no ports at all.
 func (p pods) listens(port intstr.IntOrString, protocol corev1.Protocol) bool {
-	found := false
+	found, containers := false, 0
 	p.eachContainer(func(list string, c *corev1.Container) {
 		if !serves(list, c) {
 			return
 		}
+		containers++
 		if len(c.Ports) == 0 && port.Type == intstr.Int {
 			found = true
 		}
@@ -170,7 +185,7 @@ func (p pods) listens(port intstr.IntOrString, protocol corev1.Protocol) bool {
 			}
 		}
 	})
-	return found
+	return found || containers == 0
 }
 
 // serves reports whether a container runs beside the others: those of the pod,
@@ -213,12 +228,12 @@ func containerPorts(c *corev1.Container) string {
 func servicesOfTwo(p *Pass) {
 	x := p.podIndex()
 	for _, o := range p.Kind("", "Service") {
-		selector := selectorOf(As[*corev1.Service](o))
-		if selector == nil {
+		if len(x.services[o]) < 2 {
 			continue
 		}
+		selector := selectorOf(As[*corev1.Service](o))
 		var names []string
-		for _, q := range x.selected(o.ID.Namespace, selector) {
+		for _, q := range x.services[o] {
 			if q.of.ID.Kind != "Pod" {
 				names = append(names, q.of.ID.String())
 			}
@@ -301,23 +316,25 @@ func portVariables(p *Pass) {
 					p.Report(q.of, q.at+"."+list+"["+c.Name+"]."+field, fmt.Sprintf("the app listens at port %d by %s, and the container's ports are %s", port, name, containerPorts(c)), "make them one")
 				}
 			}
-			set := make(map[string]bool)
-			for _, v := range c.Env {
-				set[v.Name] = true
+			for i := range c.Env {
+				v := &c.Env[i]
 				switch {
+				case !slices.Contains(portNames, v.Name):
 				case v.ValueFrom == nil:
 					look("env["+v.Name+"]", v.Name, v.Value)
 				case v.ValueFrom.ConfigMapKeyRef != nil:
-					look("env["+v.Name+"]", v.Name, p.configValue(q.of.ID.Namespace, v.ValueFrom.ConfigMapKeyRef.Name, v.ValueFrom.ConfigMapKeyRef.Key))
+					look("env["+v.Name+"]", v.Name, p.configData(q.of.ID.Namespace, v.ValueFrom.ConfigMapKeyRef.Name)[v.ValueFrom.ConfigMapKeyRef.Key])
 				}
 			}
 			for i, from := range c.EnvFrom {
 				if from.ConfigMapRef == nil {
 					continue
 				}
+				data := p.configData(q.of.ID.Namespace, from.ConfigMapRef.Name)
 				for _, name := range portNames {
-					if key, ok := strings.CutPrefix(name, from.Prefix); ok && !set[name] {
-						look("envFrom["+strconv.Itoa(i)+"]", name, p.configValue(q.of.ID.Namespace, from.ConfigMapRef.Name, key))
+					key, ok := strings.CutPrefix(name, from.Prefix)
+					if value := data[key]; ok && value != "" && !slices.ContainsFunc(c.Env, func(v corev1.EnvVar) bool { return v.Name == name }) {
+						look("envFrom["+strconv.Itoa(i)+"]", name, value)
 					}
 				}
 			}
@@ -325,18 +342,17 @@ func portVariables(p *Pass) {
 	})
 }
 
-// configValue returns the value of a ConfigMap under check, empty if it has
-// none.
-func (s *Set) configValue(namespace, name, key string) string {
+// configData returns the data of a ConfigMap, nil if it is not under check.
+func (s *Set) configData(namespace, name string) map[string]string {
 	o := s.get(object.ID{Kind: "ConfigMap", Namespace: namespace, Name: name})
 	if o == nil {
-		return ""
+		return nil
 	}
 	m := As[*corev1.ConfigMap](o)
 	if m == nil {
-		return ""
+		return nil
 	}
-	return m.Data[key]
+	return m.Data
 }
 
 // portNames are variables by which servers take the port, or the address, at
@@ -358,6 +374,6 @@ func portOf(name, value string) (int, bool) {
 		}
 		value = value[i+1:]
 	}
-	port, err := strconv.Atoi(value)
+	port, err := strconv.Atoi(strings.TrimSpace(value))
 	return port, err == nil && port > 0
 }

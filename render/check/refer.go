@@ -1,9 +1,11 @@
 package check
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -118,8 +120,17 @@ func (s *Set) eachReference(do func(*reference)) {
 		r := reference{from: p.of, at: fieldPath{text: []byte(p.at)}}
 		r.pod(s, p, do)
 	}
+	homes := s.homes()
 	for _, o := range s.Objects() {
 		r := reference{from: o}
+		if ns := o.ID.Namespace; homes != nil && !homes[ns] {
+			homes[ns] = true // once is enough
+			end := r.at.push("metadata.namespace")
+			r.to, r.home = object.ID{Kind: "Namespace", Name: ns}, true
+			do(&r)
+			r.at.cut(end)
+			r.home = false
+		}
 		switch {
 		case o.ID.Group == "networking.k8s.io" && o.ID.Kind == "Ingress":
 			if i := As[*networkingv1.Ingress](o); i != nil {
@@ -128,6 +139,13 @@ func (s *Set) eachReference(do func(*reference)) {
 		case o.ID.Group == "" && o.ID.Kind == "ServiceAccount":
 			if a := As[*corev1.ServiceAccount](o); a != nil {
 				r.serviceAccount(a, do)
+			}
+		case o.ID.Group == "" && o.ID.Kind == "Secret":
+			if secret := As[*corev1.Secret](o); secret != nil && secret.Type == corev1.SecretTypeServiceAccountToken {
+				end := r.at.push("metadata.annotations[", corev1.ServiceAccountNameKey, "]")
+				r.to = object.ID{Kind: "ServiceAccount", Namespace: o.ID.Namespace, Name: secret.Annotations[corev1.ServiceAccountNameKey]}
+				do(&r)
+				r.at.cut(end)
 			}
 		case o.ID.Group == "" && o.ID.Kind == "ConfigMap":
 			if m := As[*corev1.ConfigMap](o); m != nil {
@@ -453,7 +471,7 @@ func (r *reference) pod(s *Set, p pods, do func(*reference)) {
 		if m := v.ConfigMap; m != nil {
 			items("ConfigMap", m.Name, m.Items, m.Optional)
 		}
-		if c := v.PersistentVolumeClaim; c != nil {
+		if c := v.PersistentVolumeClaim; c != nil && !p.claims(v.Name) {
 			refer("PersistentVolumeClaim", c.ClaimName, "", nil)
 		}
 		if v.Projected != nil {
@@ -495,6 +513,16 @@ func (r *reference) pod(s *Set, p pods, do func(*reference)) {
 		}
 		r.at.cut(end)
 	}
+}
+
+// claims reports whether a StatefulSet makes the claim of a volume: one of its
+// templates has the name of the volume, and takes its place.
+func (p pods) claims(volume string) bool {
+	if p.of.ID.Kind != "StatefulSet" {
+		return false
+	}
+	set := As[*appsv1.StatefulSet](p.of)
+	return set != nil && slices.ContainsFunc(set.Spec.VolumeClaimTemplates, func(c corev1.PersistentVolumeClaim) bool { return c.Name == volume })
 }
 
 func cephSecret(v *corev1.Volume) *corev1.LocalObjectReference {

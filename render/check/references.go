@@ -51,7 +51,7 @@ func referenceRules() []Rule {
 	}, {
 		ID:     "middleware-cycle",
 		Doc:    "Traefik drops a router whose chain of middlewares comes back to itself.",
-		Source: "Traefik, pkg/server/middleware/middlewares.go: recursion detected",
+		Source: "Traefik, pkg/server/recursion: recursion detected",
 		Run:    middlewareCycles,
 	}, {
 		ID:       "key-unread",
@@ -76,6 +76,9 @@ type reference struct {
 	address bool
 	// inPod reports that the text is a variable or an argument of a container.
 	inPod bool
+	// home reports that it is the namespace of the object, which is none of
+	// those that are rendered or declared.
+	home bool
 	// guess reports that the text may mean something else.
 	guess bool
 }
@@ -123,7 +126,7 @@ func (s *Set) wrongReferences() []wrong {
 // check returns what is wrong with a reference, and no rule where what it
 // names is there, under check or elsewhere.
 func (s *Set) check(r *reference) wrong {
-	if !s.exists(r.to) {
+	if r.home || !s.exists(r.to) {
 		rule := "reference"
 		if r.address {
 			rule = "address"
@@ -140,7 +143,7 @@ func (s *Set) check(r *reference) wrong {
 				remedy = near + " is there. Else " + remedy
 			}
 		}
-		if r.guess || !s.knownPlace(r) {
+		if r.home || r.guess || !s.knownPlace(r) {
 			return wrong{rule: "undeclared", problem: "nothing is known of " + r.to.String(), remedy: remedy}
 		}
 		return wrong{rule: rule, problem: problem, remedy: remedy}
