@@ -127,16 +127,21 @@ func printenv(app, name string) string {
 	return fmt.Sprintf("`kubectl -n %s exec deployment/%s -- printenv %s`", namespace, app, name)
 }
 
-// sessionVariables returns the assumed variables of an app, those of its
-// session store beside the given ones.
-func sessionVariables(login nuxt.Login, assumed map[string]string) map[string]string {
+// loginVariables returns the assumed variables of an app, with those of its
+// login that the app's own code reads beside the given ones.
+func loginVariables(login nuxt.Login, assumed map[string]string) map[string]string {
 	all := maps.Clone(assumed)
 	if all == nil {
 		all = make(map[string]string)
 	}
-	if login.Sessions != nil {
-		for _, name := range []string{nuxt.EnvRedisPrefix, nuxt.EnvRedisTTL} {
-			all[name] = "the nitro plugin of " + login.Client.Name + " that mounts oidc: it reads the variable"
+	set := login.Env()
+	for name, reader := range map[string]string{
+		nuxt.EnvRedisPrefix: "the nitro plugin of %s that mounts oidc: it reads the variable",
+		nuxt.EnvRedisTTL:    "the nitro plugin of %s that mounts oidc: it reads the variable",
+		nuxt.EnvRevocation:  "the server middleware of %s on " + nuxt.LogoutRoute + ": it revokes the refresh token there",
+	} {
+		if _, ok := set[name]; ok {
+			all[name] = fmt.Sprintf(reader, login.Client.Name)
 		}
 	}
 	return all

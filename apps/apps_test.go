@@ -3,6 +3,7 @@ package apps
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -365,5 +366,65 @@ func TestContracts(t *testing.T) {
 		if !slices.Equal(names, want) {
 			t.Errorf("%s: the template has\n%v\nthe contracts\n%v", env.Name, names, want)
 		}
+	}
+}
+
+// TestTokenPairs: whatever app signs users in, platform-api is given the issuer
+// of its tokens, the client id that is their audience, and their keys, each
+// pair under names of its own.
+func TestTokenPairs(t *testing.T) {
+	for _, env := range Environments() {
+		tr := newTier(env)
+		api := slices.IndexFunc(tr.apps, func(a App) bool { return a.Host == env.Hosts.API })
+		web := tr.apps[api].Web
+		got := make(map[string]secret.Ref) // audience by issuer
+		for name, issuer := range web.Config.Data {
+			prefix, ok := strings.CutSuffix(name, "_ISSUER")
+			if !ok {
+				continue
+			}
+			got[issuer] = web.SecretEnv[prefix+"_AUDIENCE"]
+			if jwks := web.Config.Data[prefix+"_JWKS_URL"]; jwks != issuer+"jwks/" {
+				t.Errorf("%s: the keys of %s are at %q", env.Name, issuer, jwks)
+			}
+		}
+		want := make(map[string]secret.Ref)
+		for _, a := range tr.apps {
+			if a.Web.Login != nil {
+				c := a.Web.Login.OIDCClient()
+				want[c.Issuer()] = c.ClientID()
+			}
+		}
+		if len(want) == 0 || !maps.Equal(got, want) {
+			t.Errorf("%s: platform-api takes %v, the apps that sign in have %v", env.Name, got, want)
+		}
+	}
+}
+
+// TestBlueprintNames: no two environments have a blueprint of one name, at
+// which an Authentik that sees both would stop looking for blueprints.
+func TestBlueprintNames(t *testing.T) {
+	seen := make(map[string]string)
+	for _, env := range Environments() {
+		b := newTier(env).blueprint()
+		objects, err := b.Objects()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var inside []string
+		for _, text := range objects[0].(*corev1.ConfigMap).Data {
+			for line := range strings.SplitSeq(text, "\n") {
+				if name, ok := strings.CutPrefix(line, "  name: "); ok {
+					inside = append(inside, name)
+				}
+			}
+		}
+		if !slices.Equal(inside, []string{b.Name}) {
+			t.Errorf("%s: the blueprint %s calls itself %v", env.Name, b.Name, inside)
+		}
+		if other, ok := seen[b.Name]; ok {
+			t.Errorf("%s and %s have the blueprint %s", env.Name, other, b.Name)
+		}
+		seen[b.Name] = env.Name
 	}
 }

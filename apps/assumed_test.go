@@ -73,7 +73,7 @@ func TestConfirm(t *testing.T) {
 			return components.WebApp{
 				Name: name, Namespace: "shop", Image: "registry.example.com/" + name + ":v1", Port: 3000,
 				Probes:  components.Probes{Startup: "/live", Readiness: "/ready", Liveness: "/live"},
-				Assumed: components.Assumed{Probes: true, User: true, Files: true, Memory: true},
+				Assumed: components.Assumed{Probes: true, User: true, Files: true, Memory: true, Tmp: true},
 			}
 		}
 		web := app("web")
@@ -90,6 +90,7 @@ func TestConfirm(t *testing.T) {
 		"user":   func(a *components.Assumed) { a.User = false },
 		"files":  func(a *components.Assumed) { a.Files = false },
 		"memory": func(a *components.Assumed) { a.Memory = false },
+		"tmp":    func(a *components.Assumed) { a.Tmp = false },
 	} {
 		after := small(confirm)
 		if after["apps/other.yaml"] != before["apps/other.yaml"] {

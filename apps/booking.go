@@ -22,6 +22,7 @@ func booking(env Environment, api App) App {
 				User:   true,
 				Files:  true,
 				Memory: true,
+				Tmp:    true,
 				Twice:  true,
 			},
 		},

@@ -132,5 +132,6 @@ func (e Environment) login(app, host string) nuxt.Login {
 		},
 		Sessions:    e.Sessions(app),
 		Development: e.Development,
+		Assumed:     nuxt.Assumed{Module: true, SignedOut: true},
 	}
 }

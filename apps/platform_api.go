@@ -34,6 +34,7 @@ func platformAPI(env Environment, clients ...components.OIDCClient) App {
 				User:   true,
 				Files:  true,
 				Memory: true,
+				Tmp:    true,
 				Twice:  true,
 				Env:    map[string]string{"DEZKY_ENV": printenv("platform-api", "DEZKY_ENV")},
 			},

@@ -26,7 +26,8 @@ func portal(env Environment, api App) App {
 				User:   true,
 				Files:  true,
 				Memory: true,
-				Env: sessionVariables(login, map[string]string{
+				Tmp:    true,
+				Env: loginVariables(login, map[string]string{
 					"NUXT_API_BASE":        printenv("portal", "NUXT_API_BASE"),
 					"NUXT_PUBLIC_MAIL_URL": printenv("portal", "NUXT_PUBLIC_MAIL_URL"),
 				}),

@@ -54,6 +54,8 @@ func TestAssumed(t *testing.T) {
 			"the paths that it writes", "/tmp", "find / -xdev"},
 		{"memory", components.Assumed{Memory: true}, []string{"memory: 2Gi"}, []string{"memory: 512Mi"},
 			"the limit of memory", "2Gi", "kubectl -n shop top pods"},
+		{"tmp", components.Assumed{Tmp: true}, []string{"sizeLimit: 4Gi"}, []string{"sizeLimit: 1Gi"},
+			"the limit of /tmp", "4Gi", "exec deployment/web -- du -sh /tmp"},
 		{"twice", components.Assumed{Twice: true}, nil, nil,
 			"that two pods may run side by side", "", "its code"},
 		{"a variable", components.Assumed{Env: map[string]string{"MODE": "`printenv MODE`"}}, nil, nil,

@@ -65,7 +65,8 @@ type WebApp struct {
 	// If zero, 30 seconds, the limit of Nitro.
 	Drain time.Duration
 	// TmpSize is how much the app may write to /tmp, which is on the node's
-	// disk: above it the kubelet evicts the pod. If zero, 1Gi.
+	// disk: above it the kubelet evicts the pod. If zero, 1Gi, or 4Gi while
+	// the size is assumed.
 	TmpSize resource.Quantity
 	// RunAsUser is the numeric user. If zero, 1000, the user of Node's images.
 	// Not rendered while the user is assumed.
@@ -94,6 +95,8 @@ type Assumed struct {
 	Files bool
 	// Memory: the limit. Until confirmed, it is 2Gi where Resources is zero.
 	Memory bool
+	// Tmp: the limit of /tmp. Until confirmed, it is 4Gi where TmpSize is zero.
+	Tmp bool
 	// Twice: that two pods may run side by side. Until confirmed, they do
 	// during a release alone, as Kubernetes has it by default.
 	Twice bool
@@ -195,6 +198,16 @@ func (w WebApp) assumptions() []Assumption {
 			Confirm: "`" + kubectl + "top pods` at the busiest hour: less than two thirds of the limit that is meant",
 			Until:   "the limit is generous: it stops a leak before the node is full, and nothing else",
 			Buys:    "a limit near the need, so that one app cannot take the memory of the others",
+		})
+	}
+	if w.Assumed.Tmp {
+		size := w.tmpSize()
+		list = append(list, Assumption{
+			What:    at + "the limit of /tmp",
+			Value:   size.String(),
+			Confirm: "`" + exec + "du -sh /tmp` at the busiest hour: less than two thirds of the limit that is meant",
+			Until:   "the limit is generous: above it the kubelet evicts the pod, and a new one starts with an empty /tmp",
+			Buys:    "a limit near the need, so that one app cannot fill the node's disk",
 		})
 	}
 	if w.Assumed.Twice {
@@ -475,12 +488,9 @@ func (w WebApp) deployment() Object {
 }
 
 func (w WebApp) podSpec() corev1.PodSpec {
-	user, drain, tmp := w.user(), w.Drain, w.TmpSize.DeepCopy()
+	user, drain, tmp := w.user(), w.Drain, w.tmpSize()
 	if drain == 0 {
 		drain = 30 * time.Second
-	}
-	if tmp.IsZero() {
-		tmp = *resource.NewQuantity(1<<30, resource.BinarySI)
 	}
 	spec := corev1.PodSpec{
 		ServiceAccountName:           w.Name,
@@ -585,6 +595,17 @@ func (w WebApp) resources() corev1.ResourceRequirements {
 		}
 	}
 	return r
+}
+
+// tmpSize returns the limit of /tmp.
+func (w WebApp) tmpSize() resource.Quantity {
+	switch {
+	case !w.TmpSize.IsZero():
+		return w.TmpSize.DeepCopy() // the quantity is the caller's
+	case w.Assumed.Tmp:
+		return *resource.NewQuantity(4<<30, resource.BinarySI)
+	}
+	return *resource.NewQuantity(1<<30, resource.BinarySI)
 }
 
 func probe(path string, period, failures int32) *corev1.Probe {

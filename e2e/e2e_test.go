@@ -25,6 +25,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/apps"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
 )
 
@@ -32,6 +33,13 @@ import (
 var bin string
 
 func TestMain(m *testing.M) {
+	if os.Getenv(isEditor) != "" {
+		if err := edit(os.Args[1]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -234,6 +242,23 @@ func closed(t *testing.T, c cluster) {
 	}
 }
 
+// command is the one that applies the Deployer of a tree, as its policy's
+// refusals name it.
+func command(t *testing.T, tree render.Tree) string {
+	t.Helper()
+	for _, layer := range tree.Layers {
+		for _, file := range layer.Files {
+			for _, c := range file.Components {
+				if d, ok := c.(components.Deployer); ok && d.Command != "" {
+					return d.Command
+				}
+			}
+		}
+	}
+	t.Fatal("no Deployer names its command")
+	return ""
+}
+
 const deployer = "--as=system:serviceaccount:dezky-apps:ci-deployer"
 
 func TestApply(t *testing.T) {
@@ -253,7 +278,7 @@ func TestApply(t *testing.T) {
 			// An empty cluster takes the layers in one pass, each applied by
 			// the hands that it is meant for.
 			c.kubectl("apply", "-f", filepath.Join(out, "ci"))
-			pipeline := identity{c, deployer}
+			pipeline := identity{c, deployer, command(t, tree)}
 			pipeline.active("dezky-apps")
 			c.kubectl("apply", deployer, "-f", filepath.Join(out, "apps"))
 			c.kubectl("create", "namespace", "dezky-auth")

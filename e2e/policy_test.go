@@ -25,6 +25,8 @@ import (
 type identity struct {
 	cluster
 	as string
+	// remedy is the command that the policy's refusals name.
+	remedy string
 }
 
 // apply tries whether the Deployer may apply an object; nothing is stored.
@@ -46,7 +48,7 @@ func (d identity) refused(o components.Object, wants ...string) {
 		d.t.Errorf("%T %s passes", o, o.GetName())
 		return
 	}
-	for _, want := range append(wants, "ValidatingAdmissionPolicy", "go run ./cmd/deploy -layer ci") {
+	for _, want := range append(wants, "ValidatingAdmissionPolicy", d.remedy) {
 		if !strings.Contains(out, want) {
 			d.t.Errorf("%T %s: the refusal is\n%s\nwant in it %s", o, o.GetName(), out, want)
 		}
@@ -208,7 +210,7 @@ func TestPolicy(t *testing.T) {
 	}
 	c := start(t)
 	c.kubectl("apply", "-f", filepath.Join(out, "ci"))
-	d := identity{c, "--as=system:serviceaccount:shop:deployer"}
+	d := identity{c, "--as=system:serviceaccount:shop:deployer", command(t, tree)}
 	d.active(namespace)
 
 	find := func(c components.Component, kind string) components.Object {
@@ -366,7 +368,7 @@ func TestPolicy(t *testing.T) {
 	}
 
 	// It binds the Deployer alone.
-	admin := identity{c, "--request-timeout=1m"} // impersonates nobody
+	admin := identity{c, "--request-timeout=1m", ""} // impersonates nobody
 	admin.accepted(pod(deployment, func(p *corev1.PodSpec) { p.Containers[0].Image = elsewhere }))
 	admin.accepted(changed(service, func(o *corev1.Service) { o.Spec.Type = corev1.ServiceTypeNodePort }))
 

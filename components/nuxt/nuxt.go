@@ -48,6 +48,17 @@ type Login struct {
 	Sessions *RedisSessions
 	// Development allows sessions in memory. If false, Sessions is demanded.
 	Development bool
+	// Assumed says what nobody has confirmed.
+	Assumed Assumed
+}
+
+// Assumed says what of a login nobody has confirmed. It is rendered all the
+// same: what an app does not have, it ignores.
+type Assumed struct {
+	// Module is the release of nuxt-oidc-auth in the app.
+	Module bool
+	// SignedOut is that the app has the page after sign-out.
+	SignedOut bool
 }
 
 // RedisSessions is a session store that all pods of an app share.
@@ -360,7 +371,34 @@ func (l Login) About() components.About {
 	if s := l.Sessions; s != nil {
 		claims = append(claims, fmt.Sprintf("the keys %s:* in Redis %s, database %d", strings.TrimRight(s.Prefix, ":"), s.Address, s.Database))
 	}
-	return components.About{Claims: claims, Notes: l.notes()}
+	return components.About{Claims: claims, Notes: l.notes(), Assumed: l.assumptions()}
+}
+
+// assumptions are those of the app's code beside its variables.
+func (l Login) assumptions() []components.Assumption {
+	assumed := l.Assumed
+	l = l.withDefaults()
+	at := "Login " + l.Client.Namespace + "/" + l.Client.Name + ": "
+	var list []components.Assumption
+	if assumed.Module {
+		list = append(list, components.Assumption{
+			What:    at + "the release of nuxt-oidc-auth",
+			Value:   l.ModuleVersion,
+			Confirm: "`npm ls nuxt-oidc-auth` in the app's code",
+			Until:   "the variables are those of this release, and a module ignores what its release does not have; what ends a session, and what the code must do, is told for this release",
+			Buys:    "certainty of when people must sign in again, and that a sign-out comes back",
+		})
+	}
+	if assumed.SignedOut && l.Client.LogoutPath != "" {
+		list = append(list, components.Assumption{
+			What:    at + "that the app has the page after sign-out, and that it needs no sign-in",
+			Value:   l.Client.LogoutPath,
+			Confirm: fmt.Sprintf("`curl -si https://%s%s` answers 200", l.Client.Host, l.Client.LogoutPath),
+			Until:   "where there is no such page, the sign-out is one, and ends on the app's page for what is not found: nuxt-oidc-auth asks nobody to sign in there",
+			Buys:    "certainty that a sign-out does not end at a login page, where the next one signs nobody out",
+		})
+	}
+	return list
 }
 
 // OnePod implements components.Login: sessions in memory are known to one pod
@@ -480,8 +518,9 @@ func (l Login) Code() []string {
 	if !l.LogoutStays {
 		say("The page `%s` needs no sign-in (`definePageMeta({ oidcAuth: { enabled: false } })`) and makes no call that needs one.", l.Client.LogoutPath)
 	}
+	say("A sign-out whose session has ended already reaches the module without one, and the module then goes to `/` instead of Authentik, which signs in again with no click: so a server middleware on `%s`, before the module, asks `getUserSession(event)`, and where that answers 401 it sends the browser to the option `logoutUrl` of the provider, where it stays.", LogoutRoute)
 	if !l.Client.NoRefresh {
-		say("A sign-out revokes the refresh token, which outlives Authentik's session: a server middleware on `%s`, before the module, reads it from the store (`decryptToken(stored.refreshToken, …)`) and posts `token` and `token_type_hint=refresh_token` as a form to `%s`, with client id and client secret in HTTP Basic. It waits a few seconds at most, and the sign-out goes on whatever the answer is.", LogoutRoute, EnvRevocation)
+		say("A sign-out revokes the refresh token, which outlives Authentik's session: the same middleware reads it from the store (`decryptToken(stored.refreshToken, …)`) and posts `token` and `token_type_hint=refresh_token` as a form to `%s`, with client id and client secret in HTTP Basic. It waits a few seconds at most, and the sign-out goes on whatever the answer is.", EnvRevocation)
 		say("Who may do what is asked anew, of `groups` in the access token, which each refresh makes anew: a refresh checks no group, and `userInfo` in the session is of the sign-in.")
 	}
 	return list

@@ -1,6 +1,7 @@
 package nuxt_test
 
 import (
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -42,7 +43,7 @@ func TestSignOut(t *testing.T) {
 		not             []string
 	}{
 		{"by default", func(*nuxt.Login) {}, true, true,
-			[]string{"deletes `idToken` from the session", "`/signed-out` needs no sign-in", "and Authentik's in this browser", "posts `token`"}, nil},
+			[]string{"deletes `idToken` from the session", "answers 401 it sends the browser to the option `logoutUrl`", "`/signed-out` needs no sign-in", "and Authentik's in this browser", "posts `token`"}, nil},
 		{"the hint from the store", func(c *nuxt.Login) { c.ModuleVersion = "1.0.0-beta.12" }, true, false,
 			[]string{"`/signed-out` needs no sign-in"}, []string{"idToken`", "exposeIdToken"}},
 		{"no refresh token, so nothing in the store", func(c *nuxt.Login) { c.ModuleVersion = "1.0.0-beta.12"; c.Client.NoRefresh = true }, true, true,
@@ -221,5 +222,41 @@ func TestLogin(t *testing.T) {
 		if !c.Secret().ReadElsewhere(name) {
 			t.Errorf("%s would be reported as an orphan", name)
 		}
+	}
+}
+
+// TestAssumed: what nobody has confirmed of a login is said with what confirms
+// it, changes nothing of what is rendered, and is not said once confirmed.
+func TestAssumed(t *testing.T) {
+	confirmed := login()
+	if list := confirmed.About().Assumed; len(list) != 0 {
+		t.Errorf("confirmed, it still assumes %v", list)
+	}
+	for _, tc := range []struct {
+		name             string
+		assumed          nuxt.Assumed
+		what, value, how string
+	}{
+		{"module", nuxt.Assumed{Module: true}, "the release of nuxt-oidc-auth", "1.0.0-beta.11", "npm ls nuxt-oidc-auth"},
+		{"page", nuxt.Assumed{SignedOut: true}, "that the app has the page after sign-out, and that it needs no sign-in", "/signed-out", "https://www.example.com/signed-out"},
+	} {
+		open := confirmed
+		open.Assumed = tc.assumed
+		list := open.About().Assumed
+		if len(list) != 1 {
+			t.Fatalf("%s: assumptions %v", tc.name, list)
+		}
+		a := list[0]
+		if a.What != "Login shop/web: "+tc.what || a.Value != tc.value || !strings.Contains(a.Confirm, tc.how) || a.Until == "" || a.Buys == "" {
+			t.Errorf("%s: assumption %+v", tc.name, a)
+		}
+		if !maps.Equal(open.Env(), confirmed.Env()) {
+			t.Errorf("%s: %v, confirmed %v", tc.name, open.Env(), confirmed.Env())
+		}
+	}
+	stays := confirmed
+	stays.Assumed, stays.LogoutStays = nuxt.Assumed{SignedOut: true}, true
+	if list := stays.About().Assumed; len(list) != 0 {
+		t.Errorf("without a page after sign-out it assumes %v", list)
 	}
 }

@@ -40,6 +40,9 @@ type authentik struct {
 	// Authentik starts.
 	away bool
 
+	// unrevoked answers a request to revoke a token in the model's place.
+	unrevoked http.HandlerFunc
+
 	// What the token endpoint did: renewals of an access token, those of them
 	// that gave a new refresh token, and refusals.
 	renewed, rotated, refused int
@@ -55,9 +58,8 @@ type provider struct {
 	accessLife     time.Duration
 	refreshLife    time.Duration
 	threshold      time.Duration
-	signed         bool // by a key pair: RS256; if false, by the client secret: HS256
-	endsAuthentik  bool // its invalidation flow has a stage that signs out
-	launchURL      string
+	signed         bool      // by a key pair: RS256; if false, by the client secret: HS256
+	endsAuthentik  bool      // its invalidation flow has a stage that signs out
 	lastExpiration time.Time // of the newest access token
 }
 
@@ -92,7 +94,6 @@ type grant struct {
 	user      string
 	scopes    []string
 	challenge string
-	redirect  string
 	expires   time.Time
 	revoked   bool
 	session   *browserSession
@@ -124,6 +125,11 @@ const (
 
 func (a *authentik) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.mu.Lock()
+	if a.unrevoked != nil && r.URL.Path == "/application/o/revoke/" {
+		a.mu.Unlock()
+		a.unrevoked(w, r)
+		return
+	}
 	defer a.mu.Unlock()
 	switch path := r.URL.Path; path {
 	case "/application/o/authorize/":

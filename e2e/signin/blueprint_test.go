@@ -79,7 +79,6 @@ func applyBlueprint(text string, env map[string]string) (map[string]*provider, e
 				return nil, fmt.Errorf("%s: has no provider", at)
 			}
 			p.slug, _ = identifiers["slug"].(string)
-			p.launchURL, _ = attrs["meta_launch_url"].(string)
 			bySlug[p.slug] = p
 		default:
 			return nil, fmt.Errorf("%s: the model does not know it", at)

@@ -1,8 +1,11 @@
 package signin
 
 import (
+	"io"
 	"net/http"
+	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +44,29 @@ func TestSignIn(t *testing.T) {
 	w.restart("portal", nil)
 	if got := b.call("portal", 40); got[200] != 40 {
 		t.Errorf("40 calls after a restart: %v", got)
+	}
+}
+
+// Authentik takes the older callback too, so that a sign-in which the release
+// before began comes back to the app, and takes no other.
+func TestOlderCallback(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{}, "portal")
+	env := w.environment(w.apps["portal"])
+	authorize := func(callback string) seen {
+		return w.browser().open(env["NUXT_OIDC_PROVIDERS_OIDC_AUTHORIZATION_URL"] + "?" + url.Values{
+			"client_id": {env[nuxt.KeyClientID]}, "response_type": {"code"}, "scope": {"openid"}, "state": {"s"}, "redirect_uri": {callback},
+		}.Encode())
+	}
+	older := env[nuxt.KeyRedirectURI]
+	if older == "" || older == env["NUXT_OIDC_PROVIDERS_OIDC_REDIRECT_URI"] {
+		t.Fatalf("the app's own callback is %q", older)
+	}
+	if s := authorize(older); !w.isLogin(s) {
+		t.Errorf("%s: %v", older, s)
+	}
+	if s := authorize(older + "/other"); s.status != http.StatusBadRequest || s.url.Host != w.rendered.auth {
+		t.Errorf("another callback: %v", s)
 	}
 }
 
@@ -151,6 +177,65 @@ var withoutLock = map[string]string{"WITHOUT_LOCK": "1"}
 // withoutOfflineAccess takes the mapping from every provider.
 func withoutOfflineAccess(blueprint string) string {
 	return regexp.MustCompile(`(?m)^.*/scope-offline_access\]\]\n`).ReplaceAllString(blueprint, "")
+}
+
+// Whoever gets no lock within 30 seconds is told so, and nobody is signed out.
+func TestLockIsHeld(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{}, "portal")
+	b := signInBriefly(t, w)
+	keys := w.redis.DB(1).Keys()
+	if len(keys) != 1 {
+		t.Fatalf("the keys in Redis: %v", keys)
+	}
+	prefix, id, _ := strings.Cut(keys[0], ":")
+	held := prefix + ":lock:" + id
+	w.redis.DB(1).Set(held, "another's")
+	start := time.Now()
+	if got := b.call("portal", 2); got[503] != 2 {
+		t.Errorf("while another holds the lock: %v", got)
+	}
+	if took := time.Since(start); took < 30*time.Second {
+		t.Errorf("answered after %v", took)
+	}
+	if value, err := w.redis.DB(1).Get(held); value != "another's" || err != nil {
+		t.Errorf("the other's lock is %q, %v", value, err)
+	}
+	w.redis.DB(1).Del(held)
+	if got := b.call("portal", 2); got[200] != 2 {
+		t.Errorf("after the lock is free: %v", got)
+	}
+}
+
+// The cookie's end moves with each refresh: a session in use goes on, and one
+// that does not refresh ends with the cookie.
+func TestCookieEnd(t *testing.T) {
+	t.Parallel()
+	const age = 20 * time.Second
+	w := newWorld(t, options{env: map[string]string{"NUXT_OIDC_SESSION_MAX_AGE": strconv.Itoa(int(age.Seconds()))}}, "portal")
+	idle := w.browser()
+	start := time.Now()
+	idle.signIn("portal")
+	page := w.browser()
+	w.idp.change("portal", short)
+	page.signIn("portal")
+	used := signInBriefly(t, w)
+	if got := used.call("portal", 1); got[200] != 1 {
+		t.Fatalf("a call that refreshes: %v", got)
+	}
+	if home := page.open(w.at("portal", "/")); !w.isHome("portal", home) {
+		t.Fatalf("a page that refreshes: %v", home)
+	}
+	time.Sleep(time.Until(start.Add(age + 2*time.Second)))
+	if got := used.call("portal", 1); got[200] != 1 {
+		t.Errorf("after a refresh by a call: %v", got)
+	}
+	if got := page.call("portal", 1); got[200] != 1 {
+		t.Errorf("after a refresh by a page: %v", got)
+	}
+	if got := idle.call("portal", 1); got[401] != 1 {
+		t.Errorf("without a refresh: %v", got)
+	}
 }
 
 // A refresh token is kept while it is young, and renewed once it is old: who
@@ -376,6 +461,66 @@ func TestSignOutLate(t *testing.T) {
 	b := signInBriefly(t, w)
 	if s := b.open(w.at("portal", "/auth/oidc/logout")); !signedOut(w, s) {
 		t.Errorf("after sign-out: %v", s)
+	}
+}
+
+// A sign-out whose session has ended already ends Authentik's, too. The module
+// alone would go to the start page, where Authentik signs in again.
+func TestSignOutOfEndedSession(t *testing.T) {
+	for _, tc := range []struct {
+		name      string
+		env       map[string]string
+		end, next func(*world, seen) bool
+	}{
+		{"as the list says", nil, func(w *world, s seen) bool {
+			return s.status == http.StatusOK && s.url.Host == w.rendered.auth && strings.Contains(s.body, "logged out")
+		}, (*world).isLogin},
+		{"control: the module alone", map[string]string{"WITHOUT_SIGN_OUT": "1"}, home, home},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, options{env: tc.env}, "portal")
+			b := w.browser()
+			b.signIn("portal")
+			w.redis.FastForward(w.redis.DB(1).TTL(w.redis.DB(1).Keys()[0]) + time.Minute)
+			if s := b.open(w.at("portal", "/auth/oidc/logout")); !tc.end(w, s) {
+				t.Errorf("after sign-out: %v", s)
+			}
+			if s := b.open(w.at("portal", "/")); !tc.next(w, s) {
+				t.Errorf("the next visit: %v", s)
+			}
+		})
+	}
+}
+
+// While tokens cannot be revoked a sign-out is one all the same, a few seconds
+// later at most; what is left is the refresh token.
+func TestSignOutWithoutRevocation(t *testing.T) {
+	for name, unrevoked := range map[string]http.HandlerFunc{
+		"an error": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "Bad Gateway", http.StatusBadGateway) },
+		"no answer": func(_ http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body) // else the server does not notice that the client has gone
+			<-r.Context().Done()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, options{}, "portal")
+			w.idp.mu.Lock()
+			w.idp.unrevoked = unrevoked
+			w.idp.mu.Unlock()
+			b := w.browser()
+			b.signIn("portal")
+			if s := b.open(w.at("portal", "/auth/oidc/logout")); !signedOut(w, s) {
+				t.Errorf("after sign-out: %v", s)
+			}
+			if s := b.open(w.at("portal", "/")); !w.isLogin(s) {
+				t.Errorf("the next visit: %v", s)
+			}
+			if n := w.idp.refreshTokens("portal"); n != 1 {
+				t.Errorf("%d refresh tokens are left, want the one that could not be revoked", n)
+			}
+		})
 	}
 }
 
