@@ -5,6 +5,7 @@ import (
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/gitea"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/check"
 )
 
 // kubernetesRelease is the Kubernetes release by whose rules the pods are
@@ -14,7 +15,7 @@ import (
 // A constant that ends in Assumed says that nobody has confirmed what stands
 // beside it: see assumptions. Confirming it is making it false.
 const (
-	kubernetesRelease = "v1.34"
+	kubernetesRelease = check.Kubernetes
 	kubernetesAssumed = true
 
 	traefikRelease = "v3"

@@ -22,8 +22,7 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
-// Kubernetes is the release of Kubernetes that the rules judge by: the one of
-// the k3s that runs the tier.
+// Kubernetes is the release of Kubernetes that the rules judge by.
 const Kubernetes = "v1.34"
 
 // Rule finds one kind of mistake.

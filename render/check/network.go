@@ -343,7 +343,7 @@ func policyDNS(p *Pass) {
 		for _, n := range list {
 			rules += len(n.spec.Egress)
 		}
-		if len(list) == 0 || rules == 0 && !calls[q.of] || q.spec.DNSPolicy == corev1.DNSNone {
+		if len(list) == 0 || rules == 0 && !calls[q.of] || q.spec.DNSPolicy == corev1.DNSNone || q.spec.DNSPolicy == corev1.DNSDefault {
 			return
 		}
 		for _, to := range dns {
@@ -437,6 +437,9 @@ func policyCallers(p *Pass) {
 				p.Report(in[0].of, "spec.ingress", fmt.Sprintf("does not let %s in to %s%s, which it calls by %s", u.from.ID, q.of.ID, atPort(d), u.at), "let it in there")
 			}
 		})
+		if o := p.get(u.to); alwaysThere(u.to) || o != nil && selectorOf(As[*corev1.Service](o)) == nil {
+			continue // leads to addresses that are not known
+		}
 		if !known && !p.allowsOut(out, side{namespace: u.to.Namespace, open: true}) {
 			p.Report(out[0].of, "spec.egress", fmt.Sprintf("does not let %s out to the namespace %s, where it calls %s by %s", u.from.ID, u.to.Namespace, u.to, u.at), "let it out there")
 		}
@@ -560,7 +563,7 @@ func (s *Set) controllers(o *Object, list []*policy) []side {
 					continue
 				}
 				ns, ok := namespaceOf(peer.NamespaceSelector)
-				if ok && ns != own && (s.known().namespaces[ns] || strings.Contains(ns, "traefik") || strings.Contains(ns, "ingress")) {
+				if ok && ns != own && (pod == nil || s.known().namespaces[ns] || strings.Contains(ns, "traefik") || strings.Contains(ns, "ingress")) {
 					add(ns)
 				}
 			}

@@ -49,6 +49,11 @@ func referenceRules() []Rule {
 		Source: "Kubernetes documentation, 'DNS for Services and Pods'",
 		Run:    found("address"),
 	}, {
+		ID:     "middleware-provider",
+		Doc:    "Traefik looks for a middleware at the provider that stands behind its name. An Ingress must name one, since its own provider has no middlewares; where there is no such provider, the router is dropped.",
+		Source: "Traefik, pkg/server/provider/provider.go: GetQualifiedName; Traefik documentation, 'Configuration Discovery', Provider Namespace",
+		Run:    middlewareProviders,
+	}, {
 		ID:     "middleware-cycle",
 		Doc:    "Traefik drops a router whose chain of middlewares comes back to itself.",
 		Source: "Traefik, pkg/server/recursion: recursion detected",
@@ -303,6 +308,51 @@ func (s *Set) keys(id object.ID) (keys []string, closed bool) {
 	}
 	slices.Sort(keys)
 	return slices.Compact(keys), true
+}
+
+// providers are the providers of Traefik that have middlewares, by the suffix
+// of a name (Traefik v3.6, pkg/provider).
+var providers = []string{
+	"consul", "consulcatalog", "docker", "ecs", "etcd", "file", "http", "internal", "kubernetescrd", "kubernetesgateway",
+	"nomad", "redis", "rest", "swarm", "zookeeper",
+}
+
+// knownProvider reports whether Traefik may have the provider. Those of Consul
+// and Nomad may have a namespace behind them.
+func knownProvider(name string) bool {
+	return slices.Contains(providers, name) || strings.HasPrefix(name, "plugin-") ||
+		strings.HasPrefix(name, "consul-") || strings.HasPrefix(name, "consulcatalog-") || strings.HasPrefix(name, "nomad-")
+}
+
+func middlewareProviders(p *Pass) {
+	look := func(o *Object, field, name string, must bool) {
+		_, provider, ok := strings.Cut(name, "@")
+		switch {
+		case !ok && must:
+			p.Report(o, field, "the middleware "+name+" names no provider", "write NAMESPACE-NAME@kubernetescrd")
+		case ok && !knownProvider(provider):
+			p.Report(o, field, "Traefik has no middlewares of a provider "+provider, "write NAMESPACE-NAME@kubernetescrd, or the provider that is meant")
+		}
+	}
+	for _, o := range p.Kind("networking.k8s.io", "Ingress") {
+		for name := range strings.SplitSeq(o.GetAnnotations()[middlewaresAnnotation], ",") {
+			if name = strings.TrimSpace(name); name != "" {
+				look(o, "metadata.annotations["+middlewaresAnnotation+"]", name, true)
+			}
+		}
+	}
+	for _, route := range p.Kind(traefik, "IngressRoute") {
+		routes, _ := at(route.fields(), "spec", "routes").([]any)
+		for i, r := range routes {
+			r, _ := r.(map[string]any)
+			middlewares, _ := r["middlewares"].([]any)
+			for k, m := range middlewares {
+				m, _ := m.(map[string]any)
+				name, _ := m["name"].(string)
+				look(route, fmt.Sprintf("spec.routes[%d].middlewares[%d].name", i, k), name, false)
+			}
+		}
+	}
 }
 
 // middlewareCycles reports chains of middlewares that come back to themselves.

@@ -88,12 +88,7 @@ func Read(stdin io.Reader, names ...string) (Manifests, error) {
 			text, err := io.ReadAll(stdin)
 			take(name, text, err)
 		} else {
-			files, err := find(name, skip)
-			if err != nil {
-				fail(name, 0, reason(err))
-				continue
-			}
-			for _, file := range files {
+			for _, file := range find(name, skip, fail) {
 				text, err := os.ReadFile(file)
 				take(file, text, err)
 			}
@@ -107,15 +102,16 @@ func Read(stdin io.Reader, names ...string) (Manifests, error) {
 
 // find returns the file, or the manifests of the directory and its subfolders
 // in the order of their names.
-func find(name string, skip func(file string, line int, reason string)) ([]string, error) {
+func find(name string, skip, fail func(file string, line int, problem string)) []string {
 	if info, err := os.Stat(name); err != nil || !info.IsDir() {
-		return []string{name}, err
+		return []string{name}
 	}
 	var files []string
 	err := filepath.WalkDir(filepath.Clean(name), func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
-			return err
+			fail(path, 0, reason(err))
+			return fs.SkipDir
 		case d.IsDir() && d.Name() == ".git":
 			return fs.SkipDir
 		case d.IsDir():
@@ -133,7 +129,10 @@ func find(name string, skip func(file string, line int, reason string)) ([]strin
 		}
 		return nil
 	})
-	return files, err
+	if err != nil {
+		fail(name, 0, reason(err))
+	}
+	return files
 }
 
 // decode returns the objects of a text. JSON is taken as kubectl takes it: one

@@ -119,6 +119,15 @@ func TestReadNames(t *testing.T) {
 	if got, want := m.Skipped.Error(), "d/link: skipped: it is a link to a directory: name that one too"; got != want {
 		t.Errorf("skipped %q, want %q", got, want)
 	}
+	if os.Geteuid() != 0 { // root may read everything
+		if err := os.Chmod("d/e", 0); err != nil {
+			t.Fatal(err)
+		}
+		_, err = report.Read(nil, "d")
+		if got, want := object.FindingsOf(err).Error(), "d/e: cannot be read: permission denied"; got != want {
+			t.Errorf("errors %q, want %q", got, want)
+		}
+	}
 	_, err = report.Read(iotest.ErrReader(errors.New("the pipe broke")), report.Stdin)
 	if got, want := object.FindingsOf(err).Error(), "-: cannot be read: the pipe broke"; got != want {
 		t.Errorf("errors %q, want %q", got, want)
