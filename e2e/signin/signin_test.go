@@ -214,8 +214,8 @@ func TestCookieEnd(t *testing.T) {
 	const age = 20 * time.Second
 	w := newWorld(t, options{env: map[string]string{"NUXT_OIDC_SESSION_MAX_AGE": strconv.Itoa(int(age.Seconds()))}}, "portal")
 	idle := w.browser()
-	start := time.Now()
 	idle.signIn("portal")
+	start := time.Now()
 	page := w.browser()
 	w.idp.change("portal", short)
 	page.signIn("portal")
