@@ -10,7 +10,7 @@
 //
 // A layer's state is kept in the cluster, in [render.Layer.Namespace]:
 //
-//	Lease      fleet-LAYER             who deploys now; it expires by itself
+//	Lease      fleet-LAYER             who deploys now; it runs out by itself
 //	ConfigMap  fleet-LAYER-inventory   what earlier releases applied
 //	ConfigMap  fleet-LAYER-release-N   the last ten releases with their manifests
 //

@@ -139,6 +139,21 @@ func TestPolicies(t *testing.T) {
 		})
 	}
 
+	// The same for the other direction.
+	egress := func(peer string) string {
+		return policy("{podSelector: {}, policyTypes: [Egress], egress: [{to: [" + peer + "], ports: [{port: 1}]}, {to: [], ports: [{port: 53}]}]}")
+	}
+	out := Order(changesOf(t, egress(api), egress(web)), running)
+	if got := short(out); got != both {
+		t.Fatalf("another egress:\n%s", got)
+	}
+	if text := fmt.Sprint(out[0].Steps[0].object.Object); !strings.Contains(text, "app:web") || !strings.Contains(text, "app:api") || strings.Count(text, "port:53") != 1 {
+		t.Errorf("both egresses: %s", text)
+	}
+	if got := short(Order(changesOf(t, egress(web), egress(web)), running)); got != first {
+		t.Errorf("the same egress:\n%s", got)
+	}
+
 	// What is applied first has the old rules beside the new, and no status or
 	// time of its own.
 	stages := Order(changesOf(t, policy(spec(rule(api))), policy(spec(rule(web)))), running)

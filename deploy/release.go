@@ -14,7 +14,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -69,8 +68,9 @@ type Deployer struct {
 	// LockWait is how long to wait for another deploy. If zero,
 	// DefaultLockWait.
 	LockWait time.Duration
-	// LockDuration is how long the lock of a deploy that was killed stays. If
-	// zero, a minute.
+	// LockDuration is how long a deploy waits for one that was killed, from
+	// when it first sees the lock: no clock but its own counts. If zero, a
+	// minute.
 	LockDuration time.Duration
 	// DryRun shows what a release would change, and changes nothing.
 	DryRun bool
@@ -151,11 +151,14 @@ func (d *Deployer) Deploy(ctx context.Context, r Release) (Record, error) {
 	if d.DryRun {
 		return d.release(ctx, c, r, nil)
 	}
+	if err := d.settle(ctx, c, r); err != nil {
+		return Record{}, err
+	}
 	var record Record
 	err = d.locked(ctx, c, func(ctx context.Context) error {
 		record, err = d.release(ctx, c, r, nil)
 		var failed *FailedError
-		if !errors.As(err, &failed) || !d.RollbackOnFailure || ctx.Err() != nil {
+		if !errors.As(err, &failed) || !d.RollbackOnFailure || ctx.Err() != nil || failed.Release.Status == Succeeded {
 			return err
 		}
 		d.printf("release %d failed: %s\n", failed.Release.Number, failed.Release.Reason)
@@ -168,6 +171,29 @@ func (d *Deployer) Deploy(ctx context.Context, r Release) (Record, error) {
 		return failed
 	})
 	return record, err
+}
+
+// settle makes the namespace of the lock and the records, where the release
+// itself has it and the cluster does not yet.
+func (d *Deployer) settle(ctx context.Context, c *cluster, r Release) error {
+	objects, _, err := d.parse(r)
+	if err != nil {
+		return err
+	}
+	for _, o := range objects {
+		if id := object.IDOf(o); id != (object.ID{Kind: "Namespace", Name: d.Namespace}) {
+			continue
+		}
+		live, err := c.get(ctx, o)
+		if err == nil && live == nil {
+			d.printf("create  Namespace %s, first: the records of the layer are kept there\n", d.Namespace)
+			err = c.apply(ctx, o)
+		}
+		if err != nil {
+			return &RefusedError{Findings: refusals(object.IDOf(o), err)}
+		}
+	}
+	return nil
 }
 
 // Rollback brings the release before into the cluster again: its manifests,
@@ -215,7 +241,7 @@ func (d *Deployer) Releases(ctx context.Context) ([]Record, error) {
 }
 
 // Images are the pins that run now, by name: those of the last release that
-// ended well, else what the Deployments say.
+// ended well, and for an image that it does not have what the Deployments say.
 func (d *Deployer) Images(ctx context.Context, repositories []string) (map[string]string, error) {
 	c, err := d.connect()
 	if err != nil {
@@ -224,9 +250,6 @@ func (d *Deployer) Images(ctx context.Context, repositories []string) (map[strin
 	all, err := d.records(ctx, c)
 	if err != nil {
 		return nil, err
-	}
-	if good := lastGood(all); good != nil {
-		return good.Images, nil
 	}
 	list, err := c.typed.AppsV1().Deployments(d.Namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -240,6 +263,9 @@ func (d *Deployer) Images(ctx context.Context, repositories []string) (map[strin
 				pins[name] = pin
 			}
 		}
+	}
+	if good := lastGood(all); good != nil {
+		maps.Copy(pins, good.Images)
 	}
 	return pins, nil
 }
@@ -485,12 +511,12 @@ func (c *cluster) look(ctx context.Context, objects []*unstructured.Unstructured
 				continue
 			}
 			for _, f := range taken {
-				if !slices.ContainsFunc(change.Fields, func(g diff.Field) bool { return strings.HasPrefix(f.Path, g.Path) }) {
+				if !slices.ContainsFunc(change.Fields, func(g diff.Field) bool { return !g.Order && strings.HasPrefix(f.Path, g.Path) }) {
 					change.Fields = append(change.Fields, f)
 				}
 			}
 			change.Action = Unchanged
-			if len(change.Fields) > 0 || !equality.Semantic.DeepEqual(live.GetLabels(), would.GetLabels()) {
+			if len(change.Fields) > 0 {
 				change.Action = Update
 			}
 		}

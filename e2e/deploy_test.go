@@ -16,6 +16,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -263,6 +264,7 @@ func TestDeploy(t *testing.T) {
 		{"Certificates", certificates},
 		{"Secrets", secretsApplied},
 		{"WholeTier", wholeTier},
+		{"OwnNamespace", ownNamespace},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -901,5 +903,31 @@ func wholeTier(t *testing.T, c cluster) {
 	}
 	if out := run(0, own, "-keep-images"); !strings.Contains(out, "nothing to change: this is release 1") {
 		t.Errorf("a second time:\n%s", out)
+	}
+}
+
+// ownNamespace: a layer that has the namespace of its own records, and a kind
+// with an object of it, goes into an empty cluster at once.
+func ownNamespace(t *testing.T, c cluster) {
+	c.t = t
+	custom := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "e2e.example.com/v1", "kind": "Thing", "metadata": map[string]any{"namespace": "own", "name": "thing"}}}
+	definition := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": map[string]any{"name": "things.e2e.example.com"},
+		"spec": map[string]any{
+			"group": "e2e.example.com", "scope": "Namespaced", "names": map[string]any{"plural": "things", "kind": "Thing"},
+			"versions": []any{map[string]any{"name": "v1", "served": true, "storage": true, "schema": map[string]any{"openAPIV3Schema": map[string]any{"type": "object"}}}},
+		},
+	}}
+	command := deploy.Command{Name: "deploy", Tree: func(string, render.Images) (render.Tree, error) {
+		return render.Tree{Name: "own", Layers: []render.Layer{{Name: "data", Namespace: "own", Files: []render.File{
+			{Name: "00", Components: []render.Component{components.Namespace{Name: "own"}, components.Plain(definition)}},
+			{Name: "thing", Components: []render.Component{components.Plain(custom)}},
+		}}}}, nil
+	}}
+	for i, want := range []string{"create  Namespace own, first: the records of the layer are kept there", "nothing to change"} {
+		var out syncBuffer
+		if status := command.Run([]string{"-kubeconfig", filepath.Join(c.dir, "admin.kubeconfig"), "-timeout", "60s"}, &out, &out); status != 0 || !strings.Contains(out.String(), want) {
+			t.Fatalf("run %d: status %d:\n%s", i, status, &out)
+		}
 	}
 }

@@ -133,7 +133,7 @@ func Tree(string, render.Images) (render.Tree, error) {
 	redis := Redis{Name: "redis", Namespace: "dezky-data", Image: "redis:8.2"}
 	return render.Tree{
 		Name: "the dezky data tier",
-		Layers: []render.Layer{{Name: "data", Files: []render.File{
+		Layers: []render.Layer{{Name: "data", Namespace: redis.Namespace, Files: []render.File{
 			{Name: "00-namespace", Components: []render.Component{components.Namespace{Name: redis.Namespace}}},
 			{Name: "redis", Components: []render.Component{redis}},
 		}}},
