@@ -86,7 +86,9 @@ type arguments struct {
 func (c Command) Run(args []string, stdout, stderr io.Writer) int {
 	var flags *flag.FlagSet
 	p := cli.Program{Name: c.Name, Stdout: stdout, Stderr: stderr, Help: func(w io.Writer) { c.usage(w, flags) }}
-	return p.Run(func(ctx context.Context) error {
+	return p.Run(func() error {
+		ctx, stop := cli.Context()
+		defer stop()
 		var a arguments
 		var err error
 		if a, flags, err = c.parse(args); err != nil {

@@ -169,7 +169,9 @@ func (c KubeconfigCommand) Run(args []string, stdout, stderr io.Writer) int {
 	flags.StringVar(&a.context, "context", "", "`context` of your own kubeconfig (default the current one)")
 	flags.StringVar(&a.kubeconfig, "kubeconfig", "", "`file` with your own access to the cluster (default $KUBECONFIG, else ~/.kube/config)")
 	p := cli.Program{Name: c.Name, Stdout: stdout, Stderr: stderr, Help: func(w io.Writer) { c.usage(w, flags) }}
-	return p.Run(func(ctx context.Context) error {
+	return p.Run(func() error {
+		ctx, stop := cli.Context()
+		defer stop()
 		if err := cli.Parse(flags, args, 0); err != nil {
 			return err
 		}

@@ -7,12 +7,9 @@ import (
 	"fmt"
 	"io"
 	"path"
-	"slices"
-	"strconv"
 	"strings"
-	"unicode"
 
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/internal/cli"
 )
 
 // Command is a program that renders. A layer's main function is
@@ -37,83 +34,62 @@ type Command struct {
 // exit status: 0, 1 for anything that is refused, 2 for flags that are not
 // understood.
 func (c Command) Run(args []string, stdout, stderr io.Writer) int {
-	var dir, environment string
-	var pending, pinned, confirmed bool
-	var images Images
-
-	flags := flag.NewFlagSet(c.Name, flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	flags.StringVar(&dir, "o", "", "write to this `directory`; without it, a stream on standard output")
-	flags.BoolVar(&pending, "pending", false, "render nothing; list the values that do not exist yet, and those that are assumed until confirmed")
-	flags.BoolVar(&confirmed, "confirmed", false, "refuse to render while any value is assumed")
-	if len(c.Environments) > 0 {
-		environment = c.Environments[0]
-		flags.StringVar(&environment, "env", environment, "`environment`: "+strings.Join(c.Environments, " or "))
-	}
+	var a arguments
+	flags := cli.Flags(c.Name)
+	flags.StringVar(&a.dir, "o", "", "write to this `directory`; without it, a stream on standard output")
+	flags.BoolVar(&a.pending, "pending", false, "render nothing; list the values that do not exist yet, and those that are assumed until confirmed")
+	flags.BoolVar(&a.confirmed, "confirmed", false, "refuse to render while any value is assumed")
+	environment := cli.Environment(flags, c.Environments)
 	if len(c.Repositories) > 0 {
-		flags.BoolVar(&pinned, "pinned", false, "refuse to render first-party images that follow the tag latest")
-		images.Flags(flags)
+		flags.BoolVar(&a.pinned, "pinned", false, "refuse to render first-party images that follow the tag latest")
+		a.images.Flags(flags)
 	}
-	err := flags.Parse(args)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		c.usage(stdout, flags)
-		return 0
-	case err != nil:
-	case flags.NArg() > 0:
-		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
-	case dir == "" && isSet(flags, "o"):
-		err = errors.New("-o is empty: name a directory, or leave it out for standard output")
-	case images.Tag == "" && isSet(flags, "tag"):
-		err = errors.New("-tag is empty: give a tag, or leave it out for latest")
-	case pending && dir != "":
-		err = errors.New("-pending renders nothing: leave -o out")
-	case pending && confirmed:
-		err = errors.New("-pending lists what -confirmed refuses: give one of the two")
-	}
-	if err != nil {
-		fmt.Fprintf(stderr, "%s: %s\n%s -h explains the flags\n", c.Name, visible(err.Error()), c.Name)
-		return 2
-	}
-	if err := c.render(dir, environment, images, pinned, pending, confirmed, stdout, stderr); err != nil {
-		for _, e := range object.FindingsOf(err) {
-			fmt.Fprintf(stderr, "%s: %s\n", c.Name, visible(e.Error()))
+	p := cli.Program{Name: c.Name, Stdout: stdout, Stderr: stderr, Help: func(w io.Writer) { c.usage(w, flags) }}
+	return p.Run(func() error {
+		if err := cli.Parse(flags, args, 0); err != nil {
+			return err
 		}
-		return 1
-	}
-	return 0
+		switch {
+		case a.pending && a.dir != "":
+			return cli.UsageError("-pending renders nothing: leave -o out")
+		case a.pending && a.confirmed:
+			return cli.UsageError("-pending lists what -confirmed refuses: give one of the two")
+		}
+		a.environment = *environment
+		return c.render(a, p)
+	})
 }
 
-func (c Command) render(dir, environment string, images Images, pinned, pending, confirmed bool, stdout, stderr io.Writer) error {
+type arguments struct {
+	dir, environment           string
+	images                     Images
+	pinned, pending, confirmed bool
+}
+
+func (c Command) render(a arguments, p cli.Program) error {
 	if c.Tree == nil {
 		return errors.New("the program has no tree")
 	}
-	var errs []error
-	if len(c.Environments) > 0 && !slices.Contains(c.Environments, environment) {
-		errs = append(errs, fmt.Errorf("-env %q: there is no such environment: the environments are %s", environment, strings.Join(c.Environments, ", ")))
-	}
+	errs := []error{cli.CheckEnvironment(a.environment, c.Environments), a.images.Validate(c.Repositories)}
 	names := make([]string, len(c.Repositories))
 	for i, r := range c.Repositories {
 		names[i] = path.Base(r)
 	}
-	if err := images.Validate(c.Repositories); err != nil {
-		errs = append(errs, err)
-	}
-	if unpinned := images.Unpinned(names...); pinned && len(unpinned) > 0 {
+	if unpinned := a.images.Unpinned(names...); a.pinned && len(unpinned) > 0 {
 		errs = append(errs, fmt.Errorf("-pinned: the images of %s follow the tag latest: give -tag, or -image for each", strings.Join(unpinned, ", ")))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	tree, err := c.tree(environment, images)
+	tree, err := c.tree(a.environment, a.images)
 	if err != nil {
 		return err
 	}
-	tree.Confirmed = tree.Confirmed || confirmed
+	tree.Confirmed = tree.Confirmed || a.confirmed
 
 	var report Report
 	switch {
-	case pending:
+	case a.pending:
 		if _, report, err = tree.Files(); err != nil {
 			return err
 		}
@@ -122,48 +98,27 @@ func (c Command) render(dir, environment string, images Images, pinned, pending,
 			lines = append(lines, a.String())
 		}
 		if len(lines) > 0 {
-			_, err = fmt.Fprintln(stdout, strings.Join(lines, "\n"))
+			_, err = fmt.Fprintln(p.Stdout, strings.Join(lines, "\n"))
 		}
 		return err
-	case dir != "":
-		report, err = tree.WriteDir(dir)
+	case a.dir != "":
+		report, err = tree.WriteDir(a.dir)
 	default:
-		report, err = tree.WriteStream(stdout)
+		report, err = tree.WriteStream(p.Stdout)
 	}
 	if err != nil {
 		return err
 	}
 	for _, note := range report.Notes {
-		fmt.Fprintf(stderr, "%s: note: %s\n", c.Name, visible(note))
+		p.Note("%s", note)
 	}
-	fmt.Fprintf(stderr, "%s: %s\n", c.Name, visible(report.summary(dir)))
+	p.Say("%s", report.summary(a.dir))
 	return nil
 }
 
 func (c Command) tree(environment string, images Images) (tree Tree, err error) {
 	defer recovered(&err, "the tree: ")
 	return c.Tree(environment, images)
-}
-
-// visible writes the control characters of a message as escapes: it may have
-// words of the command line or of a file's name in it.
-func visible(message string) string {
-	var b strings.Builder
-	for _, r := range message {
-		if unicode.IsPrint(r) {
-			b.WriteRune(r)
-		} else {
-			quoted := strconv.QuoteRune(r)
-			b.WriteString(quoted[1 : len(quoted)-1])
-		}
-	}
-	return b.String()
-}
-
-func isSet(flags *flag.FlagSet, name string) bool {
-	set := false
-	flags.Visit(func(f *flag.Flag) { set = set || f.Name == name })
-	return set
 }
 
 // summary is one line.

@@ -2,9 +2,7 @@ package secrets
 
 import (
 	"bytes"
-	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -47,9 +45,9 @@ func (e *NotReadyError) Unwrap() error { return e.Err }
 // StatusNotReady is the exit status for a [NotReadyError].
 const StatusNotReady = 3
 
-func (c Command) apply(ctx context.Context, p cli.Program, args []string, stdin io.Reader) error {
+func (c Command) apply(p cli.Program, args []string, stdin io.Reader) error {
 	r := Request{Out: p.Stdout}
-	flags := flag.NewFlagSet("apply", flag.ContinueOnError)
+	flags := cli.Flags("apply")
 	only := flags.String("only", "", "")
 	flags.StringVar(&r.Context, "context", "", "")
 	flags.DurationVar(&r.Timeout, "timeout", 10*time.Minute, "")
@@ -61,9 +59,9 @@ func (c Command) apply(ctx context.Context, p cli.Program, args []string, stdin 
 	}
 	switch {
 	case flags.NArg() == 0:
-		return usageError("name a file to apply, or - for standard input")
+		return cli.UsageError("name a file to apply, or - for standard input")
 	case r.Timeout <= 0:
-		return usageError("-timeout must be more than nothing")
+		return cli.UsageError("-timeout must be more than nothing")
 	}
 	one, err := set.scope(*only)
 	if err != nil {
@@ -79,6 +77,8 @@ func (c Command) apply(ctx context.Context, p cli.Program, args []string, stdin 
 	if r.Secrets, err = plainSecrets(set.in(one), input); err != nil {
 		return err
 	}
+	ctx, stop := cli.Context()
+	defer stop()
 	err = c.Apply(ctx, r)
 	var unready *NotReadyError
 	if errors.As(err, &unready) {

@@ -40,12 +40,10 @@ type Command struct {
 // arguments that are not understood. An interrupt ends it, and kubectl with it.
 func (c Command) Run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	program := cli.Program{Name: c.Name, Help: c.usage, Stdout: stdout, Stderr: stderr}
-	return program.Run(func(ctx context.Context) error { return c.run(ctx, program, args, stdin) })
+	return program.Run(func() error { return c.run(program, args, stdin) })
 }
 
-type usageError = cli.UsageError
-
-func (c Command) run(ctx context.Context, p cli.Program, args []string, stdin io.Reader) error {
+func (c Command) run(p cli.Program, args []string, stdin io.Reader) error {
 	if len(c.Environments) == 0 {
 		return errors.New("the program knows no environment: its Command must have Environments")
 	}
@@ -53,23 +51,23 @@ func (c Command) run(ctx context.Context, p cli.Program, args []string, stdin io
 		return errors.New("the program knows no Secrets: its Command must have the function Set")
 	}
 	if len(args) == 0 {
-		return usageError("say " + c.commands())
+		return cli.UsageError("say " + c.commands())
 	}
 	switch args[0] {
 	case "template":
 		return c.template(p, args[1:])
 	case "generate":
-		return c.generate(ctx, p, args[1:])
+		return c.generate(p, args[1:])
 	case "check":
-		return c.check(ctx, p, args[1:], stdin)
+		return c.check(p, args[1:], stdin)
 	case "apply":
 		if c.Apply != nil {
-			return c.apply(ctx, p, args[1:], stdin)
+			return c.apply(p, args[1:], stdin)
 		}
 	case "-h", "-help", "--help", "help":
 		return flag.ErrHelp
 	}
-	return usageError(fmt.Sprintf("there is no command %q: say %s", args[0], c.commands()))
+	return cli.UsageError(fmt.Sprintf("there is no command %q: say %s", args[0], c.commands()))
 }
 
 // commands are what there is to say.
@@ -80,32 +78,15 @@ func (c Command) commands() string {
 	return "template, generate or check"
 }
 
-// parse reads the flags of a command, to which it adds -env, and gives the
+// parse reads the flags of a command, to which it adds -env, and returns the
 // Set of that environment.
 func (c Command) parse(flags *flag.FlagSet, args []string, most int) (Set, error) {
-	environment := flags.String("env", c.Environments[0], "")
-	flags.SetOutput(io.Discard)
-	err := flags.Parse(args)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
+	environment := cli.Environment(flags, c.Environments)
+	if err := cli.Parse(flags, args, most); err != nil {
 		return Set{}, err
-	case err != nil:
-		return Set{}, usageError(err.Error())
-	case flags.NArg() > most && most > 0 && strings.HasPrefix(flags.Arg(most), "-"):
-		return Set{}, usageError(fmt.Sprintf("unexpected argument %q: flags stand before the file", flags.Arg(most)))
-	case flags.NArg() > most:
-		return Set{}, usageError(fmt.Sprintf("unexpected argument %q", flags.Arg(most)))
 	}
-	flags.Visit(func(f *flag.Flag) {
-		if f.Value.String() == "" {
-			err = usageError(fmt.Sprintf("-%s is empty, as from a shell variable that is not set: give it a value", f.Name))
-		}
-	})
-	switch {
-	case err != nil:
+	if err := cli.CheckEnvironment(*environment, c.Environments); err != nil {
 		return Set{}, err
-	case !slices.Contains(c.Environments, *environment):
-		return Set{}, fmt.Errorf("-env %q: there is no such environment: the environments are %s", *environment, strings.Join(c.Environments, ", "))
 	}
 	set, err := c.Set(*environment)
 	if err != nil {
@@ -115,7 +96,7 @@ func (c Command) parse(flags *flag.FlagSet, args []string, most int) (Set, error
 }
 
 func (c Command) template(p cli.Program, args []string) error {
-	set, err := c.parse(flag.NewFlagSet("template", flag.ContinueOnError), args, 0)
+	set, err := c.parse(cli.Flags("template"), args, 0)
 	if err != nil {
 		return err
 	}
@@ -127,8 +108,8 @@ func (c Command) template(p cli.Program, args []string) error {
 	return err
 }
 
-func (c Command) generate(ctx context.Context, p cli.Program, args []string) error {
-	flags := flag.NewFlagSet("generate", flag.ContinueOnError)
+func (c Command) generate(p cli.Program, args []string) error {
+	flags := cli.Flags("generate")
 	into := flags.String("into", "", "")
 	only := flags.String("only", "", "")
 	fromCluster := flags.Bool("live", false, "")
@@ -142,11 +123,11 @@ func (c Command) generate(ctx context.Context, p cli.Program, args []string) err
 	case err != nil:
 		return err
 	case one != "" && *into == "":
-		return usageError("-only needs -into: what is not printed must be kept in a file, or values that are shared differ next time")
+		return cli.UsageError("-only needs -into: what is not printed must be kept in a file, or values that are shared differ next time")
 	case *fromCluster && *into == "":
-		return usageError("-live needs -into: name the file to write, which must not be there yet")
+		return cli.UsageError("-live needs -into: name the file to write, which must not be there yet")
 	case *kubeContext != "" && !*fromCluster:
-		return usageError("-context needs -live")
+		return cli.UsageError("-context needs -live")
 	}
 	var old []byte
 	if *into != "" {
@@ -170,6 +151,8 @@ func (c Command) generate(ctx context.Context, p cli.Program, args []string) err
 		if old != nil {
 			return fmt.Errorf("%s: is there already, and with -live the values come from the cluster: remove it, or leave -live out", *into)
 		}
+		ctx, stop := cli.Context()
+		defer stop()
 		if existing, err = live(ctx, *kubeContext, namespaces(set.Secrets)); err != nil {
 			return err
 		}
@@ -217,8 +200,8 @@ func (c Command) generate(ctx context.Context, p cli.Program, args []string) err
 	return nil
 }
 
-func (c Command) check(ctx context.Context, p cli.Program, args []string, stdin io.Reader) error {
-	flags := flag.NewFlagSet("check", flag.ContinueOnError)
+func (c Command) check(p cli.Program, args []string, stdin io.Reader) error {
+	flags := cli.Flags("check")
 	only := flags.String("only", "", "")
 	fromCluster := flags.Bool("live", false, "")
 	kubeContext := flags.String("context", "", "")
@@ -234,13 +217,15 @@ func (c Command) check(ctx context.Context, p cli.Program, args []string, stdin 
 	notes := 0
 	switch {
 	case *fromCluster && flags.NArg() > 0:
-		return usageError("name a file or say -live, not both")
+		return cli.UsageError("name a file or say -live, not both")
 	case *fromCluster:
+		ctx, stop := cli.Context()
+		defer stop()
 		input, err = live(ctx, *kubeContext, namespaces(set.in(one)))
 	case *kubeContext != "":
-		return usageError("-context needs -live")
+		return cli.UsageError("-context needs -live")
 	case flags.NArg() == 0:
-		return usageError("name a file to check, - for standard input, or say -live")
+		return cli.UsageError("name a file to check, - for standard input, or say -live")
 	default:
 		input, notes, err = readInput(p, flags.Arg(0), stdin)
 	}
@@ -290,7 +275,7 @@ func report(p cli.Program, set Set, one scope, input []byte, notes int) error {
 // scope reads what -only names.
 func (s Set) scope(only string) (scope, error) {
 	if only != "" && len(s.in(scope(only))) == 0 {
-		return "", usageError(fmt.Sprintf("-only %q: there is no such Secret, and no such namespace: say namespace/name, or one of the namespaces %s", only, strings.Join(namespaces(s.Secrets), ", ")))
+		return "", cli.UsageError(fmt.Sprintf("-only %q: there is no such Secret, and no such namespace: say namespace/name, or one of the namespaces %s", only, strings.Join(namespaces(s.Secrets), ", ")))
 	}
 	return scope(only), nil
 }

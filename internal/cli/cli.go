@@ -12,8 +12,10 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
+	"unicode"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
@@ -40,13 +42,9 @@ type Program struct {
 
 // Run calls do, tells its error, and returns the exit status: that of an
 // [Exit] error; StatusUsage for a [UsageError], StatusRefused for any other
-// one. flag.ErrHelp prints the help. The context ends with an interrupt or
-// SIGTERM; a second signal ends the program at once.
-func (p Program) Run(do func(context.Context) error) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop)
-	err := do(ctx)
+// one. flag.ErrHelp prints the help.
+func (p Program) Run(do func() error) int {
+	err := do()
 	var usage UsageError
 	var exit *Exit
 	switch {
@@ -56,11 +54,12 @@ func (p Program) Run(do func(context.Context) error) int {
 		p.Help(p.Stdout)
 		return StatusOK
 	case errors.As(err, &usage):
-		fmt.Fprintf(p.Stderr, "%s: %s\n%s -h explains the flags\n", p.Name, usage, p.Name)
+		p.Say("%s", usage)
+		fmt.Fprintf(p.Stderr, "%s -h explains the flags\n", p.Name)
 		return StatusUsage
 	}
 	for _, f := range object.FindingsOf(err) {
-		fmt.Fprintf(p.Stderr, "%s: %s\n", p.Name, f.Error())
+		p.Say("%s", f.Error())
 	}
 	if errors.As(err, &exit) {
 		return exit.Status
@@ -69,13 +68,35 @@ func (p Program) Run(do func(context.Context) error) int {
 }
 
 // Note writes a line on Stderr that is no error.
-func (p Program) Note(format string, args ...any) {
-	fmt.Fprintf(p.Stderr, "%s: note: %s\n", p.Name, fmt.Sprintf(format, args...))
+func (p Program) Note(format string, args ...any) { p.Say("note: "+format, args...) }
+
+// Say writes a line on Stderr. What is no printable character stands there as
+// an escape: a message may have words of the command line, of a file or of a
+// cluster in it, and a terminal obeys control characters.
+func (p Program) Say(format string, args ...any) {
+	fmt.Fprintf(p.Stderr, "%s: %s\n", p.Name, visible(fmt.Sprintf(format, args...)))
 }
 
-// Say writes a line on Stderr.
-func (p Program) Say(format string, args ...any) {
-	fmt.Fprintf(p.Stderr, "%s: %s\n", p.Name, fmt.Sprintf(format, args...))
+func visible(message string) string {
+	var b strings.Builder
+	for _, r := range message {
+		if unicode.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			quoted := strconv.QuoteRune(r)
+			b.WriteString(quoted[1 : len(quoted)-1])
+		}
+	}
+	return b.String()
+}
+
+// Context returns a context that ends with an interrupt or SIGTERM, for what
+// waits. A second signal ends the program at once, as every signal does a
+// program that did not call Context.
+func Context() (context.Context, context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
 }
 
 // UsageError is a command line that is not understood, in a sentence.
@@ -122,13 +143,6 @@ func Parse(flags *flag.FlagSet, args []string, most int) error {
 		}
 	})
 	return empty
-}
-
-// IsSet reports whether a flag was given.
-func IsSet(flags *flag.FlagSet, name string) bool {
-	set := false
-	flags.Visit(func(f *flag.Flag) { set = set || f.Name == name })
-	return set
 }
 
 // Environment adds -env to the flags, where there are environments. The first

@@ -2,7 +2,6 @@ package cli_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -27,12 +26,14 @@ func TestRun(t *testing.T) {
 		{"refused", errors.New("no"), 1, "", "prog: no\n"},
 		{"several", errors.Join(errors.New("no"), fmt.Errorf("a: %w", errors.Join(errors.New("x"), errors.New("y")))), 1, "", "prog: no\nprog: a: x\nprog: a: y\n"},
 		{"a text of two lines", errors.New("one\ntwo"), 1, "", "prog: one\\ntwo\n"},
+		{"control characters", errors.New("\x1b[31m\r\u202egrün"), 1, "", `prog: \x1b[31m\r\u202egrün` + "\n"},
+		{"control characters in a usage error", cli.UsageError("\x1b[31m"), 2, "", `prog: \x1b[31m` + "\nprog -h explains the flags\n"},
 		{"a status of its own", &cli.Exit{Status: 3, Err: errors.New("late")}, 3, "", "prog: late\n"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
 			p := cli.Program{Name: "prog", Stdout: &stdout, Stderr: &stderr, Help: func(w io.Writer) { io.WriteString(w, "how to\n") }}
-			if status := p.Run(func(context.Context) error { return tc.err }); status != tc.status {
+			if status := p.Run(func() error { return tc.err }); status != tc.status {
 				t.Errorf("status %d, want %d", status, tc.status)
 			}
 			if stdout.String() != tc.stdout || stderr.String() != tc.stderr {
@@ -46,7 +47,9 @@ func TestRun(t *testing.T) {
 func TestSignal(t *testing.T) {
 	var stderr bytes.Buffer
 	p := cli.Program{Name: "prog", Stderr: &stderr}
-	status := p.Run(func(ctx context.Context) error {
+	status := p.Run(func() error {
+		ctx, stop := cli.Context()
+		defer stop()
 		if err := syscall.Kill(syscall.Getpid(), syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
@@ -79,7 +82,7 @@ func TestParse(t *testing.T) {
 		if got := fmt.Sprint(err); tc.want == "" && err != nil || !strings.Contains(got, tc.want) {
 			t.Errorf("%q: %v, want %s", tc.args, err, tc.want)
 		}
-		if strings.Contains(tc.args, "-env b") && err == nil && (*environment != "b" || !cli.IsSet(flags, "env")) {
+		if strings.Contains(tc.args, "-env b") && err == nil && *environment != "b" {
 			t.Errorf("%q: the environment is %q", tc.args, *environment)
 		}
 	}

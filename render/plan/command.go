@@ -50,7 +50,9 @@ func (c Command) Run(args []string, stdout, stderr io.Writer) int {
 	flags.StringVar(&a.summary, "summary", "", "append the report in Markdown to this `file`, such as $GITHUB_STEP_SUMMARY")
 	flags.StringVar(&a.comment, "comment", "", "keep the report as a comment of the pull request of this `number`, with $GITHUB_API_URL, $GITHUB_REPOSITORY and $GITHUB_TOKEN")
 	p := cli.Program{Name: c.Name, Stdout: stdout, Stderr: stderr, Help: func(w io.Writer) { c.usage(w, flags) }}
-	return p.Run(func(ctx context.Context) error {
+	return p.Run(func() error {
+		ctx, stop := cli.Context()
+		defer stop()
 		if err := cli.Parse(flags, args, 0); err != nil {
 			return err
 		}

@@ -6,7 +6,6 @@
 package report
 
 import (
-	"context"
 	"flag"
 	"fmt"
 	"io"
@@ -50,7 +49,7 @@ func (c Command) Run(args []string, stdin io.Reader, stdout, stderr io.Writer) i
 	flags.Var(&declared, "elsewhere", "`file` or directory with what else exists in the cluster: manifests, of which\napiVersion, kind, namespace and name are enough; may be repeated")
 	page := flags.Bool("rules", false, "print the page of all rules, as Markdown, and check nothing")
 	p := cli.Program{Name: c.Name, Stdout: stdout, Stderr: stderr, Help: func(w io.Writer) { c.help(w, flags) }}
-	return p.Run(func(context.Context) error {
+	return p.Run(func() error {
 		if err := cli.Parse(flags, args, math.MaxInt); err != nil {
 			return err
 		}
