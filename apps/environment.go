@@ -132,6 +132,9 @@ func (e Environment) login(app, host string) nuxt.Login {
 		},
 		Sessions:    e.Sessions(app),
 		Development: e.Development,
-		Assumed:     nuxt.Assumed{Module: true, SignedOut: true},
+		Assumed: nuxt.Assumed{
+			Module:    true,
+			SignedOut: true,
+		},
 	}
 }
