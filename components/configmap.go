@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -43,13 +44,25 @@ type Pending struct {
 	Until string
 }
 
+// maxConfig is how much a ConfigMap may hold, in bytes (k8s.io/api, core/v1,
+// MaxSecretSize; the validation of ConfigMaps has the same).
+const maxConfig = corev1.MaxSecretSize
+
 // Objects implements [Component].
 func (c ConfigMap) Objects() ([]Object, error) {
 	var errs field.ErrorList
 	errs = validate.Name(errs, field.NewPath("name"), c.Name, validation.IsDNS1123Subdomain)
 	errs = validate.Namespace(errs, field.NewPath("namespace"), c.Namespace)
+	size := 0
 	for _, k := range sortedKeys(c.Data) {
 		errs = validate.Key(errs, field.NewPath("data"), k, validation.IsConfigMapKey)
+		if !utf8.ValidString(c.Data[k]) {
+			errs = append(errs, field.Invalid(field.NewPath("data").Key(k), field.OmitValueType{}, "is no text in UTF-8"))
+		}
+		size += len(k) + len(c.Data[k])
+	}
+	if size > maxConfig {
+		errs = append(errs, field.TooLong(field.NewPath("data"), "", maxConfig))
 	}
 	for _, k := range sortedKeys(c.Pending) {
 		path := field.NewPath("pending").Key(k)
@@ -108,8 +121,16 @@ func (c ConfigMap) checksum() string {
 	if err != nil {
 		return "" // a map of strings always marshals
 	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:16])
+	return sum(string(text))
+}
+
+// sum is half a SHA-256 of texts, in hexadecimal digits.
+func sum(texts ...string) string {
+	hash := sha256.New()
+	for _, t := range texts {
+		hash.Write([]byte(t))
+	}
+	return hex.EncodeToString(hash.Sum(nil)[:16])
 }
 
 // About implements [Component].

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
@@ -476,4 +477,112 @@ func ExampleEdit() {
 	//   selector:
 	//     app.kubernetes.io/name: web
 	//   sessionAffinity: ClientIP
+}
+
+// A database with storage of its own, and a copy of it every night.
+func ExampleStatefulSet() {
+	password := secret.Contract{Name: "db-auth", Namespace: "shop", Keys: []secret.Key{
+		{Name: "POSTGRES_PASSWORD", Purpose: "Password of the user postgres", Format: secret.Random(48)},
+	}}
+	db := components.StatefulSet{
+		Name: "db", Namespace: "shop", Image: "docker.io/library/postgres:18", Port: 5432,
+		SecretEnv: password.Env(),
+		Volumes: []components.Volume{
+			{Name: "data", Path: "/var/lib/postgresql", Claim: &components.Claim{Size: resource.MustParse("10Gi")}},
+			{Name: "run", Path: "/var/run/postgresql"},
+		},
+		Probes: components.Probes{Command: []string{"pg_isready", "-U", "postgres"}},
+	}
+	backup := components.CronJob{
+		Name: "db-backup", Namespace: "shop", Image: "docker.io/library/postgres:18",
+		Schedule:  "30 2 * * *",
+		Command:   []string{"sh", "-c", "pg_dump -h " + db.Host() + " -U postgres -f /backup/db.sql"},
+		SecretEnv: map[string]secret.Ref{"PGPASSWORD": password.Key("POSTGRES_PASSWORD")},
+		Volumes:   []components.Volume{{Name: "backup", Path: "/backup", Claim: &components.Claim{Size: resource.MustParse("10Gi")}}},
+	}
+	for _, c := range []components.Component{db, backup} {
+		objects, err := c.Objects()
+		if err != nil {
+			fmt.Println(err)
+		}
+		for _, o := range objects {
+			fmt.Println(o.GetObjectKind().GroupVersionKind().Kind, o.GetName())
+		}
+	}
+	fmt.Println("reached at", db.Address())
+	// Output:
+	// ServiceAccount db
+	// StatefulSet db
+	// Service db
+	// PodDisruptionBudget db
+	// ServiceAccount db-backup
+	// CronJob db-backup
+	// PersistentVolumeClaim db-backup-backup
+	// reached at db.shop.svc.cluster.local:5432
+}
+
+// A Job that a deploy runs to its end before it changes anything else.
+func ExampleJob() {
+	web := components.WebApp{Name: "web", Namespace: "shop", Image: "registry.example.com/web:v1", Port: 3000}
+	print(components.Job{
+		Name: "web-migrate", Namespace: web.Namespace, Image: web.Image,
+		Args:          []string{"migrate"},
+		BeforeRelease: true,
+	}, "Job")
+	// Output:
+	// ---
+	// apiVersion: batch/v1
+	// kind: Job
+	// metadata:
+	//   annotations:
+	//     fleet.dezky.eu/before-release: "true"
+	//   labels:
+	//     app.kubernetes.io/managed-by: fleet
+	//     app.kubernetes.io/name: web-migrate
+	//   name: web-migrate-5e09a21d2a
+	//   namespace: shop
+	// spec:
+	//   backoffLimit: 3
+	//   template:
+	//     metadata:
+	//       labels:
+	//         app.kubernetes.io/managed-by: fleet
+	//         app.kubernetes.io/name: web-migrate
+	//     spec:
+	//       automountServiceAccountToken: false
+	//       containers:
+	//       - args:
+	//         - migrate
+	//         image: registry.example.com/web:v1
+	//         name: web-migrate
+	//         resources:
+	//           limits:
+	//             memory: 512Mi
+	//           requests:
+	//             cpu: 50m
+	//             memory: 128Mi
+	//         securityContext:
+	//           allowPrivilegeEscalation: false
+	//           capabilities:
+	//             drop:
+	//             - ALL
+	//           readOnlyRootFilesystem: true
+	//         volumeMounts:
+	//         - mountPath: /tmp
+	//           name: tmp
+	//       enableServiceLinks: false
+	//       restartPolicy: Never
+	//       securityContext:
+	//         fsGroup: 1000
+	//         runAsGroup: 1000
+	//         runAsNonRoot: true
+	//         runAsUser: 1000
+	//         seccompProfile:
+	//           type: RuntimeDefault
+	//       serviceAccountName: web-migrate
+	//       terminationGracePeriodSeconds: 40
+	//       volumes:
+	//       - emptyDir:
+	//           sizeLimit: 1Gi
+	//         name: tmp
 }

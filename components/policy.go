@@ -3,6 +3,7 @@ package components
 import (
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -102,6 +103,19 @@ func referencesOf(o Object) (references, error) {
 		}
 	}
 	return r, err
+}
+
+// A [Job] has a checksum after its name, which is another at each release. Its
+// references are those of the name before it.
+const jobSuffix = `-[0-9a-f]{10}$`
+
+var jobSum = regexp.MustCompile(jobSuffix)
+
+func workloadName(kind, name string) string {
+	if kind == "Job" {
+		return jobSum.ReplaceAllString(name, "")
+	}
+	return name
 }
 
 func (r *references) add(of, what string) { r.list = append(r.list, of+"/"+what) }
@@ -267,7 +281,8 @@ func (d Deployer) policy(objects []applied) (*admissionv1.ValidatingAdmissionPol
 	var registries, hosts, annotations []string
 	workloads := make(map[string]bool)
 	for _, o := range objects {
-		kind, name := o.GetObjectKind().GroupVersionKind().Kind, o.GetName()
+		kind := o.GetObjectKind().GroupVersionKind().Kind
+		name := workloadName(kind, o.GetName())
 		r, err := referencesOf(o.Object)
 		if err != nil {
 			errs = append(errs, field.Invalid(o.path, field.OmitValueType{}, fmt.Sprintf("%s %q cannot be read: %v", kind, name, err)))
@@ -409,7 +424,9 @@ func celMap(lists map[string][]string) string {
 // of lists are made flat by joining and splitting: CEL has flatten in newer
 // clusters only.
 const (
-	celName = `object.kind + "/" + object.?metadata.?name.orValue("")`
+	celName = `
+object.kind + "/" + [object.?metadata.?name.orValue("")].map(n,
+  object.kind == "Job" && n.matches("` + jobSuffix + `") ? n.substring(0, size(n) - 11) : n)[0]`
 
 	celPod = `
 object.kind == "Pod" ? object.spec :

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
@@ -35,6 +36,7 @@ type Step struct {
 const (
 	kinds = iota
 	needed
+	jobsFirst
 	running
 	traffic
 	closing
@@ -47,11 +49,13 @@ const (
 //  2. what pods need: namespaces, accounts, rights, configuration, Services
 //     that are not there yet (nobody sends them traffic) and whatever a
 //     NetworkPolicy opens;
-//  3. workloads, until they are ready: where they never are, the old pods have
+//  3. Jobs that come before a release, until they have ended (see
+//     [object.BeforeReleaseAnnotation]);
+//  4. workloads, until they are ready: where they never are, the old pods have
 //     all that they had;
-//  4. where the traffic goes: Services that change, middlewares before the
+//  5. where the traffic goes: Services that change, middlewares before the
 //     Ingresses that name them;
-//  5. NetworkPolicies that close, and webhooks.
+//  6. NetworkPolicies that close, and webhooks.
 //
 // What goes is deleted after that. Pods are the labels of the pods that run,
 // by namespace: a new NetworkPolicy closes nothing where it selects none.
@@ -59,6 +63,7 @@ func Order(changes []Change, pods map[string][]map[string]string) []Stage {
 	stages := []Stage{
 		{Name: "new kinds", Wait: true},
 		{Name: "what pods need"},
+		{Name: "jobs before the release", Wait: true},
 		{Name: "workloads", Wait: true},
 		{Name: "traffic"},
 		{Name: "what closes"},
@@ -82,6 +87,8 @@ func Order(changes []Change, pods map[string][]map[string]string) []Stage {
 		case c.ID.Kind == "Service" && c.ID.Group == "" && c.live == nil:
 			step.Why = "new: nobody sends it traffic yet"
 			add(needed, step)
+		case comesBefore(c.object):
+			add(jobsFirst, step)
 		default:
 			add(stageOf(c.ID), step)
 		}
@@ -141,6 +148,14 @@ func stageOf(id object.ID) int {
 	}
 	return needed
 }
+
+// comesBefore reports whether the object is a Job that must end before any
+// other workload changes.
+func comesBefore(o *unstructured.Unstructured) bool {
+	return o.GroupVersionKind().GroupKind() == jobKind && o.GetAnnotations()[object.BeforeReleaseAnnotation] == "true"
+}
+
+var jobKind = schema.GroupKind{Group: "batch", Kind: "Job"}
 
 // isWorkload reports whether the object runs pods that a release waits for.
 func isWorkload(id object.ID) bool {

@@ -119,6 +119,22 @@ func (c *cluster) judge(ctx context.Context, l *leftover, uid types.UID) error {
 		l.stays = "its annotation " + optsOut(live.Annotations) + " says so"
 	case l.id.Kind == "StatefulSet":
 		return c.judgeStatefulSet(ctx, l)
+	case l.key.GroupKind == jobKind:
+		return c.judgeJob(ctx, l)
+	}
+	return nil
+}
+
+// judgeJob keeps one that has ended: it takes no room, its log tells what it
+// did, and a release that renders it again must not run it again.
+func (c *cluster) judgeJob(ctx context.Context, l *leftover) error {
+	full := &unstructured.Unstructured{}
+	full.SetGroupVersionKind(l.live.GroupVersionKind())
+	if err := c.client.Get(ctx, client.ObjectKeyFromObject(l.live), full); err != nil {
+		return fmt.Errorf("%s: %w", l.id, err)
+	}
+	if jobEnded(full) {
+		l.stays, l.forget = "it has ended, and its log is kept", true
 	}
 	return nil
 }

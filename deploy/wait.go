@@ -13,6 +13,7 @@ import (
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	kstatus "github.com/fluxcd/cli-utils/pkg/object"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
@@ -147,8 +148,8 @@ func (d *Deployer) poll(ctx context.Context, c *cluster, set kstatus.ObjMetadata
 				failure = e.Error
 			case e.Type == event.ResourceUpdateEvent:
 				id := idOf(e.Resource.Identifier)
-				now[id] = e.Resource
-				shown.set(id, stateOf(e.Resource))
+				now[id] = untilEnded(e.Resource)
+				shown.set(id, stateOf(now[id]))
 				if done(ids, now) {
 					stop()
 				}
@@ -161,6 +162,27 @@ func (d *Deployer) poll(ctx context.Context, c *cluster, set kstatus.ObjMetadata
 			}
 		}
 	}
+}
+
+// untilEnded takes a Job that comes before a release for ready when it has
+// completed. To kstatus one that runs is ready too (fluxcd/cli-utils,
+// pkg/kstatus/status/core.go, jobConditions).
+func untilEnded(r *event.ResourceStatus) *event.ResourceStatus {
+	if r.Status != status.CurrentStatus || r.Resource == nil || !comesBefore(r.Resource) || jobEnded(r.Resource) {
+		return r
+	}
+	running := *r
+	running.Status = status.InProgressStatus
+	return &running
+}
+
+// jobEnded reports whether a Job has completed or failed.
+func jobEnded(job *unstructured.Unstructured) bool {
+	conditions, _, _ := unstructured.NestedSlice(job.Object, "status", "conditions")
+	return slices.ContainsFunc(conditions, func(c any) bool {
+		fields, _ := c.(map[string]any)
+		return (fields["type"] == "Complete" || fields["type"] == "Failed") && fields["status"] == "True"
+	})
 }
 
 // done reports whether no object will change any more.

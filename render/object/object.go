@@ -68,3 +68,7 @@ func IsNil(o Object) bool {
 	v := reflect.ValueOf(o)
 	return v.Kind() == reflect.Pointer && v.IsNil()
 }
+
+// BeforeReleaseAnnotation says of a Job, with the value true, that a deploy
+// runs it to its end before it changes any other workload.
+const BeforeReleaseAnnotation = "fleet.dezky.eu/before-release"

@@ -20,7 +20,7 @@ func Name(errs field.ErrorList, path *field.Path, value string, rule func(string
 		return errs
 	}
 	for _, msg := range rule(value) {
-		errs = append(errs, field.Invalid(path, value, msg))
+		errs = append(errs, field.Invalid(path, value, Plain(msg)))
 	}
 	return errs
 }
@@ -43,7 +43,7 @@ func Host(errs field.ErrorList, path *field.Path, value string) field.ErrorList 
 		msgs = []string{"a public host name has a domain, such as app.example.com"}
 	}
 	for _, msg := range msgs {
-		errs = append(errs, field.Invalid(path, value, msg))
+		errs = append(errs, field.Invalid(path, value, Plain(msg)))
 	}
 	return errs
 }
@@ -51,7 +51,7 @@ func Host(errs field.ErrorList, path *field.Path, value string) field.ErrorList 
 // Port appends what is wrong with a port number.
 func Port(errs field.ErrorList, path *field.Path, value int32) field.ErrorList {
 	for _, msg := range validation.IsValidPortNum(int(value)) {
-		errs = append(errs, field.Invalid(path, value, msg))
+		errs = append(errs, field.Invalid(path, value, Plain(msg)))
 	}
 	return errs
 }
@@ -89,7 +89,7 @@ func Key(errs field.ErrorList, path *field.Path, key string, rule func(string) [
 		return errs
 	}
 	for _, msg := range rule(key) {
-		errs = append(errs, field.Invalid(path.Key(key), key, msg))
+		errs = append(errs, field.Invalid(path.Key(key), key, Plain(msg)))
 	}
 	return errs
 }
@@ -114,4 +114,14 @@ func Duration(d time.Duration) string {
 		s = strings.TrimSuffix(s, "0m")
 	}
 	return s
+}
+
+// Plain takes the regular expression out of a message of apimachinery. What
+// it allows is said in words before it.
+func Plain(msg string) string {
+	before, after, ok := strings.Cut(msg, "regex used for validation is ")
+	if !ok {
+		return msg
+	}
+	return strings.TrimRight(before, " ,(") + after[strings.LastIndex(after, ")"):]
 }
