@@ -32,7 +32,7 @@ bench: ## run the Go benchmarks, in the form that benchstat reads
 	$(GO) test ./render/... -run '^$$' -bench . -benchmem -count 6
 
 bench-peers: ## compare with kustomize and helm, which are built here
-	$(GO) run ./bench
+	$(GO) run ./internal/bench
 
 e2e: ## apply and deploy to a real kube-apiserver, run the workflow, and sign in to a real app: all are built here
 	cd e2e && $(GO) test -count=1 -parallel 6 -timeout 30m .

@@ -5,9 +5,6 @@ import (
 	"maps"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
-
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/nuxt"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
@@ -145,14 +142,4 @@ func loginVariables(login nuxt.Login, assumed map[string]string) map[string]stri
 		}
 	}
 	return all
-}
-
-// containerEnv is the variables of the app's container.
-func containerEnv(objects []components.Object) []corev1.EnvVar {
-	for _, o := range objects {
-		if d, ok := o.(*appsv1.Deployment); ok && len(d.Spec.Template.Spec.Containers) > 0 {
-			return d.Spec.Template.Spec.Containers[0].Env
-		}
-	}
-	return nil
 }

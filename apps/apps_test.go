@@ -35,7 +35,7 @@ func testTree(t *testing.T, environment string) render.Tree {
 var update = flag.Bool("update", false, "accept what is rendered: write the golden files")
 
 func TestGolden(t *testing.T) {
-	for _, env := range EnvironmentNames() {
+	for _, env := range Environments().Names() {
 		t.Run(env, func(t *testing.T) {
 			golden.Check(t, testTree(t, env), golden.Options{Dir: "../golden/" + env, Update: *update})
 		})
@@ -44,7 +44,7 @@ func TestGolden(t *testing.T) {
 
 // TestRoundTrip reads every document back into its Go type.
 func TestRoundTrip(t *testing.T) {
-	for _, env := range EnvironmentNames() {
+	for _, env := range Environments().Names() {
 		for _, layer := range testTree(t, env).Layers {
 			for _, file := range layer.Files {
 				for _, c := range file.Components {
@@ -330,7 +330,7 @@ func TestIncidents(t *testing.T) {
 
 // TestReplicasStand: a scaling by hand never outlives a release by chance.
 func TestReplicasStand(t *testing.T) {
-	for _, env := range EnvironmentNames() {
+	for _, env := range Environments().Names() {
 		for path, text := range texts(t, testTree(t, env)) {
 			if strings.Count(text, "\nkind: Deployment\n") != strings.Count(text, "\n  replicas: ") {
 				t.Errorf("%s, %s: a Deployment states no replicas", env, path)

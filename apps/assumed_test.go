@@ -10,20 +10,21 @@ import (
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/readme"
 )
 
 // TestAssumedDocumented: every assumption and every pending value of an
 // environment stands in its documentation.
 func TestAssumedDocumented(t *testing.T) {
-	for _, env := range EnvironmentNames() {
+	for _, env := range Environments().Names() {
 		tree := testTree(t, env)
 		_, report, err := tree.Files()
 		if err != nil {
 			t.Fatal(err)
 		}
-		readme := texts(t, tree)["README.md"]
+		page := texts(t, tree)["README.md"]
 		for _, a := range report.Assumed {
-			if !strings.Contains(readme, "| "+a.What+" | ") || !strings.Contains(readme, cell(a.Confirm)) {
+			if !strings.Contains(page, "| "+a.What+" | ") || !strings.Contains(page, readme.Cell(a.Confirm)) {
 				t.Errorf("%s: README.md lacks %s", env, a)
 			}
 			if a.Until == "" || a.Buys == "" {
@@ -31,7 +32,7 @@ func TestAssumedDocumented(t *testing.T) {
 			}
 		}
 		for _, line := range report.Pending {
-			if !strings.Contains(readme, "- "+line+".\n") {
+			if !strings.Contains(page, "- "+line+".\n") {
 				t.Errorf("%s: README.md lacks %s", env, line)
 			}
 		}
@@ -42,7 +43,7 @@ func TestAssumedDocumented(t *testing.T) {
 // reports it.
 func TestAssumedReported(t *testing.T) {
 	marked := 0
-	for _, env := range EnvironmentNames() {
+	for _, env := range Environments().Names() {
 		for _, layer := range testTree(t, env).Layers {
 			for _, file := range layer.Files {
 				for _, c := range file.Components {
@@ -155,7 +156,7 @@ func TestAssumedNeighbour(t *testing.T) {
 func TestAssumedConfigReaches(t *testing.T) {
 	for _, assumed := range []bool{false, true} {
 		web := components.WebApp{Name: "web", Namespace: "shop", Port: 3000, Config: &components.ConfigMap{Assumed: assumed}}
-		apps := connect([]App{{Web: web, Host: "web"}}, Environment{Domain: "example.com"})
+		apps := connect([]App{{Web: web, Host: "web"}}, Environment{Environment: render.Environment{Domain: "example.com"}})
 		for _, p := range []components.Peer{authentikServer().Peer(), stalwart()} {
 			if got := slices.ContainsFunc(apps[0].Web.Network.To, func(q components.Peer) bool { return reflect.DeepEqual(p, q) }); got != assumed {
 				t.Errorf("keys assumed: %v, may reach %+v: %v", assumed, p, got)

@@ -12,7 +12,7 @@ import (
 // TestCheck: the files of each environment, read back, pass the checks without
 // a finding, as cmd/check sees them.
 func TestCheck(t *testing.T) {
-	for _, environment := range apps.EnvironmentNames() {
+	for _, environment := range apps.Environments().Names() {
 		tree, err := apps.Tree(environment, render.Images{})
 		if err != nil {
 			t.Fatal(err)

@@ -1,9 +1,6 @@
 package apps
 
 import (
-	"fmt"
-	"strings"
-
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/nuxt"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
@@ -12,10 +9,8 @@ import (
 // Environment is what differs between production and development. A third
 // environment is one more value in [Environments].
 type Environment struct {
-	// Name of the environment, as -env and DEZKY_ENV have it.
-	Name string
-	// Domain is the public domain; every public host is below it.
-	Domain string
+	// The name is also what DEZKY_ENV has.
+	render.Environment
 	// Hosts are the names below the domain.
 	Hosts Hosts
 	// Issuer is the ClusterIssuer of cert-manager.
@@ -50,11 +45,10 @@ func hosts() Hosts {
 }
 
 // Environments are all there are, production first.
-func Environments() []Environment {
-	return []Environment{
+func Environments() render.Environments[Environment] {
+	return render.Environments[Environment]{
 		{
-			Name:            "production",
-			Domain:          "dezky.eu",
+			Environment:     render.Environment{Name: "production", Domain: "dezky.eu"},
 			Hosts:           hosts(),
 			Issuer:          "letsencrypt-prod",
 			SharedSessions:  true,
@@ -62,8 +56,7 @@ func Environments() []Environment {
 			SessionReplicas: 2,
 		},
 		{
-			Name:            "development",
-			Domain:          "dezky.local",
+			Environment:     render.Environment{Name: "development", Domain: "dezky.local"},
 			Hosts:           hosts(),
 			Issuer:          "dezky-local", // Let's Encrypt cannot reach .local
 			IssuerAssumed:   true,
@@ -72,41 +65,6 @@ func Environments() []Environment {
 		},
 	}
 }
-
-// EnvironmentNames are the names that -env takes.
-func EnvironmentNames() []string {
-	var names []string
-	for _, e := range Environments() {
-		names = append(names, e.Name)
-	}
-	return names
-}
-
-func environment(name string) (Environment, error) {
-	for _, e := range Environments() {
-		if e.Name == name {
-			return e, nil
-		}
-	}
-	return Environment{}, fmt.Errorf("there is no environment %q: the environments are %s", name, strings.Join(EnvironmentNames(), ", "))
-}
-
-// foreignDomains are the domains of the other environments.
-func (e Environment) foreignDomains() []string {
-	var domains []string
-	for _, other := range Environments() {
-		if other.Domain != e.Domain {
-			domains = append(domains, other.Domain)
-		}
-	}
-	return domains
-}
-
-// Host is a public host below the domain.
-func (e Environment) Host(name string) string { return name + "." + e.Domain }
-
-// URL is the public address of a host below the domain.
-func (e Environment) URL(name string) string { return "https://" + e.Host(name) }
 
 // Image is the reference to a first-party image.
 func (e Environment) Image(name string) string { return e.images.Ref(registry + name) }

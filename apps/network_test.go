@@ -43,7 +43,7 @@ func smallTier() []App {
 	page := app("page", map[string]string{"SELF": "https://page.example.com"})
 	files := app("files", nil)
 	files.Internet = true
-	return connect([]App{catalog, shop, page, files}, Environment{Domain: "example.com"})
+	return connect([]App{catalog, shop, page, files}, Environment{Environment: render.Environment{Domain: "example.com"}})
 }
 
 func byName(t *testing.T, apps []App, name string) App {

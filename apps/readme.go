@@ -1,210 +1,156 @@
 package apps
 
 import (
+	_ "embed"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/nuxt"
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/secrets"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/readme"
+)
+
+// The parts of the documentation that only this tier has.
+var (
+	//go:embed readme_needs.md.tmpl
+	needsPart string
+	//go:embed readme_signin.md.tmpl
+	signInPart string
+	//go:embed readme_code.md.tmpl
+	codePart string
+	//go:embed readme_repository.md.tmpl
+	repositoryPart string
 )
 
 // readme is the documentation of the rendered environment, made from the same
 // values as its manifests.
-func (t tier) readme(assumed []render.Assumption) (string, error) {
-	var b strings.Builder
-	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-
-	p("# The dezky app tier, %s", t.env.Name)
-	p("")
-	p("| App | Image | Public host | Internal Service | Replicas | Secret |")
-	p("|---|---|---|---|---|---|")
-	for _, a := range t.apps {
-		p("| %s | `%s` | [%s](https://%[3]s) | `%s` | %d | `%s` |",
-			a.Web.Name, registry+a.Web.Name, t.env.Host(a.Host), strings.TrimPrefix(a.Web.URL(), "http://"), max(a.Web.Replicas, 1), a.contract().Name)
+func (t tier) readme(tree render.Tree) (string, error) {
+	needs, err := t.needs()
+	if err != nil {
+		return "", err
 	}
-
-	p("")
-	p("## What the cluster must have")
-	p("")
-	p("- Kubernetes %s or later.", kubernetesRelease)
-	p("- Traefik %s as Ingress controller, with the entry points `web` and `websecure`; no redirect on an entry point, which would outrank cert-manager's HTTP-01 solver.", traefikRelease)
-	p("- cert-manager with the ClusterIssuer `%s`.", t.env.Issuer)
-	p("- MongoDB at `%s`.", mongoDB().Address())
-	if t.env.SharedSessions {
-		p("- Redis at `%s`; sessions are in database %d.", redisStore().Address(), t.env.Sessions("").Database)
+	signIn, err := t.signIn()
+	if err != nil {
+		return "", err
 	}
-	p("- Authentik at %s, with the blueprint of the layer `auth` mounted on its worker and Secret `%s/%s` in the worker's environment.",
-		t.env.URL(t.env.Hosts.Auth), t.blueprint().Secret().Namespace, t.blueprint().Secret().Name)
-	p("- The mail server Stalwart on the host, at `%s:%d` as the pods see it.", stalwartHost, stalwartPort)
-	p("- The Secrets below.")
-
-	p("")
-	p("## DNS")
-	p("")
-	p("Point these A and AAAA records at the public address of the node:")
-	p("")
-	p("```")
-	for _, a := range t.apps {
-		p("%s", t.env.Host(a.Host))
+	code, err := t.code()
+	if err != nil {
+		return "", err
 	}
-	p("```")
-
-	p("")
-	p("## Pending")
-	p("")
-	p("What does not exist yet. It stops no rendering, `-confirmed` neither.")
-	p("")
-	for _, a := range t.apps {
-		if c := a.Web.Config; c != nil {
-			for _, line := range c.About().Pending {
-				p("- %s.", line)
-			}
-		}
+	text, err := readme.Doc{
+		Tree:     tree,
+		Layers:   []string{"apps"},
+		Needs:    needs,
+		Template: "secrets.example.yaml",
+		Sections: []readme.Section{
+			{Title: "Sign-in", Text: signIn},
+			{Title: "Variables, and what the code must do", Text: code},
+		},
+	}.Markdown()
+	if w := t.workflow(); w != nil && err == nil {
+		var more string
+		more, err = readme.Execute(repositoryPart, map[string]any{"File": workflowFile, "Secrets": w.Secrets()})
+		text += "\n" + more
 	}
-	for _, s := range t.contracts() {
-		for _, line := range s.PendingValues() {
-			p("- %s.", line)
-		}
-	}
-
-	if len(assumed) > 0 {
-		p("")
-		p("## Assumed until confirmed")
-		p("")
-		p("Nobody has confirmed these values. Until somebody does, each is rendered in a form that can do no harm; the few that have no such form say so: confirm them before the first apply to a tier that runs. To confirm one, run what the table says, correct the value in the definition where it is another, and take its `Assumed` out.")
-		p("")
-		p("| What | Assumed value | Confirmed by | Until then | What confirming buys |")
-		p("|---|---|---|---|---|")
-		for _, a := range assumed {
-			value := a.Value
-			if value != "" {
-				value = code(value)
-			}
-			p("| %s |", strings.Join([]string{cell(a.What), cell(value), cell(a.Confirm), cell(a.Until), cell(a.Buys)}, " | "))
-		}
-	}
-
-	p("")
-	p("## Sign-in")
-	p("")
-	for _, a := range t.apps {
-		login, ok := a.Web.Login.(nuxt.Login)
-		if !ok {
-			continue
-		}
-		c := login.OIDCClient()
-		p("### %s", c.Name)
-		p("")
-		p("| | |")
-		p("|---|---|")
-		p("| Issuer | `%s` |", c.Issuer())
-		p("| Scopes | `%s` |", strings.Join(c.Scopes, " "))
-		p("| Callbacks | %s |", code(c.RedirectURIs()...))
-		p("| Sign-out | %s |", signOut(c))
-		p("| Sessions | %s |", sessions(login))
-		p("| A session ends | %s |", login.Limits())
-		p("")
-	}
-
-	p("## Variables, and what the code must do")
-	p("")
-	for _, a := range t.apps {
-		t.variables(p, a)
-	}
-
-	p("## Secrets")
-	p("")
-	p("They are filled in outside of this repository; `secrets.example.yaml` is the template.")
-	p("")
-	for _, s := range t.contracts() {
-		p("### %s/%s", s.Namespace, s.Name)
-		p("")
-		if s.Reader != "" {
-			p("Read by %s.", s.Reader)
-			p("")
-		}
-		p("| Key | Purpose | How to get it | A new value |")
-		p("|---|---|---|---|")
-		for _, k := range s.Keys {
-			p("| `%s` | %s | %s | %s |", k.Name, k.Purpose, source(k), rotation(k))
-		}
-		p("")
-	}
-	if w := t.workflow(); w != nil {
-		p("## Secrets of the repository")
-		p("")
-		p("The workflow `%s` reads them. They are stored in Gitea, in the settings of the repository that holds the apps, below Actions → Secrets, and stand in no cluster.", workflowFile)
-		p("")
-		p("| Name | Purpose | How to get it | A new value |")
-		p("|---|---|---|---|")
-		for _, s := range w.Secrets() {
-			p("| `%s` | %s | %s | %s |", s.Name, s.Purpose, s.Source, s.Rotation)
-		}
-		p("")
-	}
-	return strings.TrimRight(b.String(), "\n") + "\n", nil
+	return text, err
 }
 
-// variables is the section of one app.
-func (t tier) variables(p func(string, ...any), a App) {
-	p("### %s", a.Web.Name)
-	p("")
-	p("| Variable | Value |")
-	p("|---|---|")
-	values := map[string]string{}
+// needs are what the cluster must have.
+func (t tier) needs() ([]string, error) {
+	text, err := readme.Execute(needsPart, map[string]any{
+		"Kubernetes": kubernetesRelease,
+		"Traefik":    traefikRelease,
+		"Issuer":     t.env.Issuer,
+		"MongoDB":    mongoDB().Address(),
+		"Redis":      redisStore().Address(),
+		"Sessions":   t.env.Sessions(""),
+		"Authentik":  t.env.URL(t.env.Hosts.Auth),
+		"Blueprint":  t.blueprint().Secret(),
+		"Stalwart":   fmt.Sprintf("%s:%d", stalwartHost, stalwartPort),
+	})
+	return strings.Split(strings.TrimSuffix(text, "\n"), "\n"), err
+}
+
+func (t tier) signIn() (string, error) {
+	type signIn struct {
+		Client                                       components.OIDCClient
+		Scopes, Callbacks, SignOut, Sessions, Limits string
+	}
+	var all []signIn
+	for _, a := range t.apps {
+		if login, ok := a.Web.Login.(nuxt.Login); ok {
+			c := login.OIDCClient()
+			all = append(all, signIn{c, strings.Join(c.Scopes, " "), readme.Code(c.RedirectURIs()...), signOut(c), sessions(login), login.Limits()})
+		}
+	}
+	return readme.Execute(signInPart, all)
+}
+
+func (t tier) code() (string, error) {
+	type variable struct{ Name, Value string }
+	type app struct {
+		components.WebApp
+		Variables []variable
+		Code      []string
+	}
+	var all []app
+	for _, a := range t.apps {
+		values, err := variables(a)
+		if err != nil {
+			continue // told where the app is rendered
+		}
+		app := app{WebApp: a.Web}
+		for _, name := range slices.Sorted(maps.Keys(values)) {
+			app.Variables = append(app.Variables, variable{name, values[name]})
+		}
+		if a.Code != nil {
+			app.Code = a.Code(a.Web)
+		}
+		all = append(all, app)
+	}
+	return readme.Execute(codePart, all)
+}
+
+// variables returns what each variable of an app holds, in Markdown.
+func variables(a App) (map[string]string, error) {
 	objects, err := a.Web.Objects()
 	if err != nil {
-		return // told where the app is rendered
+		return nil, err
 	}
+	values := make(map[string]string)
 	for _, e := range containerEnv(objects) {
 		switch from := e.ValueFrom; {
+		case from == nil && e.Value == "":
+			values[e.Name] = "empty"
 		case from == nil:
-			values[e.Name] = code(e.Value)
+			values[e.Name] = readme.Code(e.Value)
 		case from.SecretKeyRef != nil:
-			values[e.Name] = fmt.Sprintf("Secret `%s`, key `%s`", from.SecretKeyRef.Name, from.SecretKeyRef.Key)
+			values[e.Name] = fmt.Sprintf("Secret %s, key %s", readme.Code(from.SecretKeyRef.Name), readme.Code(from.SecretKeyRef.Key))
 		default:
 			values[e.Name] = "from the cluster"
 		}
 	}
 	if c := a.Web.Config; c != nil {
 		for k := range c.Data {
-			values[k] = fmt.Sprintf("ConfigMap `%s`", c.ObjectName())
+			values[k] = "ConfigMap " + readme.Code(c.ObjectName())
 		}
 		for k := range c.Pending {
-			values[k] = fmt.Sprintf("ConfigMap `%s`, not known yet", c.ObjectName())
+			values[k] = "ConfigMap " + readme.Code(c.ObjectName()) + ", not known yet"
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(values)) {
-		p("| `%s` | %s |", name, values[name])
-	}
-	p("")
-	probes := fmt.Sprintf("Answer `%s` (startup), `%s` (readiness) and `%s` (liveness) with 200, without a session", a.Web.Probes.Startup, a.Web.Probes.Readiness, a.Web.Probes.Liveness)
-	if a.Web.Assumed.Probes {
-		probes += "; until that is confirmed, probes are TCP connections"
-	}
-	p("- %s.", probes)
-	files := "Write to `/tmp` only"
-	if a.Web.Assumed.Files {
-		files += "; until that is confirmed, the root file system is writable"
-	}
-	p("- %s.", files)
-	if a.Code != nil {
-		for _, line := range a.Code(a.Web) {
-			p("- %s", line)
-		}
-	}
-	p("")
+	return values, nil
 }
 
 func signOut(c components.OIDCClient) string {
 	where, what := "stays at Authentik", "of the app and of Authentik"
 	if uri := c.LogoutURI(); uri != "" {
-		where = "goes to " + code(uri)
+		where = "goes to " + readme.Code(uri)
 	}
 	if c.LogoutAppOnly {
 		what = "of the app alone"
@@ -217,35 +163,15 @@ func sessions(l nuxt.Login) string {
 	if s == nil {
 		return "in the memory of the one pod"
 	}
-	return fmt.Sprintf("Redis `%s`, database %d, keys `%s:*`", s.Address, s.Database, s.Prefix)
+	return fmt.Sprintf("Redis %s, database %d, keys %s", readme.Code(s.Address), s.Database, readme.Code(s.Prefix+":*"))
 }
 
-func source(k secret.Key) string {
-	if k.Value != "" {
-		return code(k.Value)
+// containerEnv is the variables of the app's container.
+func containerEnv(objects []components.Object) []corev1.EnvVar {
+	for _, o := range objects {
+		if d, ok := o.(*appsv1.Deployment); ok && len(d.Spec.Template.Spec.Containers) > 0 {
+			return d.Spec.Template.Spec.Containers[0].Env
+		}
 	}
-	return secrets.How(k)
-}
-
-func rotation(k secret.Key) string {
-	s := string(k.Rotation)
-	if s == "" {
-		s = "at any time"
-	}
-	if k.Backup {
-		s += "; **back it up**"
-	}
-	return s
-}
-
-// cell is a text in a table.
-func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
-
-// code is a list in Markdown's code style.
-func code(values ...string) string {
-	quoted := make([]string, len(values))
-	for i, v := range values {
-		quoted[i] = "`" + v + "`"
-	}
-	return strings.Join(quoted, ", ")
+	return nil
 }

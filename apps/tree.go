@@ -1,9 +1,7 @@
 package apps
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/authentik"
@@ -101,7 +99,7 @@ func Deployer() (string, string) { return namespace, deployerName }
 
 // Tree is what is rendered for an environment.
 func Tree(name string, images render.Images) (render.Tree, error) {
-	env, err := environment(name)
+	env, err := Environments().Get(name)
 	if err != nil {
 		return render.Tree{}, err
 	}
@@ -172,18 +170,16 @@ func (t tier) tree() render.Tree {
 		},
 		Elsewhere:      t.env.elsewhere(),
 		Domains:        []string{t.env.Domain},
-		ForeignDomains: t.env.foreignDomains(),
+		ForeignDomains: Environments().Foreign(t.env.Domain),
 		Assumed:        t.assumptions(),
+		Secrets:        t.contracts(),
 	}
 	if w := t.workflow(); w != nil {
 		tree.Texts = append(tree.Texts, render.Text{Name: workflowFile, Content: w.Text})
 	}
-	tree.Texts[0].Content = func() (string, error) { return t.readme(tree.Assumptions()) }
-	for _, s := range t.contracts() {
-		tree.Secrets = append(tree.Secrets, s)
-	}
+	tree.Texts[0].Content = func() (string, error) { return t.readme(tree) }
 	if !t.env.Development {
-		tree.Notes = append(tree.Notes, t.unpinned()...)
+		tree.Notes = t.env.images.Notes(t.env.Name, t.repositories())
 	}
 	return tree
 }
@@ -197,27 +193,13 @@ func (t tier) podSecurity() string {
 	return "restricted"
 }
 
-// unpinned reports images that follow the tag latest.
-func (t tier) unpinned() []string {
-	var names []string
-	for _, a := range t.apps {
-		names = append(names, a.Web.Name)
-	}
-	names = t.env.images.Unpinned(names...)
-	if len(names) == 0 {
-		return nil
-	}
-	return []string{fmt.Sprintf("the %s images of %s follow the tag latest: for a release give -tag, or applying this undoes the pin of the running commit",
-		t.env.Name, strings.Join(names, ", "))}
-}
-
 func (t tier) secrets() secrets.Set {
-	return secrets.Set{Secrets: t.contracts(), Domains: []string{t.env.Domain}, ForeignDomains: t.env.foreignDomains()}
+	return secrets.Set{Secrets: t.contracts(), Domains: []string{t.env.Domain}, ForeignDomains: Environments().Foreign(t.env.Domain)}
 }
 
 // Secrets are the contracts of an environment.
 func Secrets(name string) (secrets.Set, error) {
-	env, err := environment(name)
+	env, err := Environments().Get(name)
 	if err != nil {
 		return secrets.Set{}, err
 	}

@@ -876,7 +876,7 @@ func wholeTier(t *testing.T, c cluster) {
 	run := func(status int, kubeconfig string, args ...string) string {
 		t.Helper()
 		var out syncBuffer
-		got := deploy.Command{Name: "deploy", Layer: "apps", Environments: apps.EnvironmentNames(), Repositories: apps.Repositories(), Tree: apps.Tree}.
+		got := deploy.Command{Name: "deploy", Layer: "apps", Environments: apps.Environments().Names(), Repositories: apps.Repositories(), Tree: apps.Tree}.
 			Run(append([]string{"-kubeconfig", kubeconfig}, args...), &out, &out)
 		if got != status {
 			t.Fatalf("deploy %s: status %d, want %d:\n%s", strings.Join(args, " "), got, status, &out)

@@ -262,7 +262,7 @@ func command(t *testing.T, tree render.Tree) string {
 const deployer = "--as=system:serviceaccount:dezky-apps:ci-deployer"
 
 func TestApply(t *testing.T) {
-	for _, environment := range apps.EnvironmentNames() {
+	for _, environment := range apps.Environments().Names() {
 		t.Run(environment, func(t *testing.T) {
 			tree, err := apps.Tree(environment, render.Images{Tag: "0123456789abcdef0123456789abcdef01234567"})
 			if err != nil {

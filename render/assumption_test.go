@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
@@ -49,7 +50,7 @@ func run(tree render.Tree, args ...string) (status int, stdout, stderr string) {
 
 func TestAssumptions(t *testing.T) {
 	tree := assumed()
-	tree.Secrets = []render.Secret{secret{}}
+	tree.Secrets = []secret.Contract{webSecrets()}
 	_, report, err := tree.Files()
 	if err != nil {
 		t.Fatal(err)
@@ -59,7 +60,7 @@ func TestAssumptions(t *testing.T) {
 	}
 
 	status, stdout, _ := run(tree, "-pending")
-	want := `Secret ns/web-secrets, TOKEN: waits
+	want := `Secret ns/web-secrets, TOKEN: a placeholder, since it waits
 ConfigMap ns/a: the port: 80, assumed until confirmed by ` + "`kubectl get service`" + `
 the version of the cluster: v1.36, assumed until confirmed by ` + "`kubectl version`" + `
 the mail host, assumed until confirmed by whoever runs it

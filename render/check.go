@@ -2,7 +2,6 @@ package render
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/check"
@@ -70,36 +69,28 @@ func (t Tree) elsewhere() ([]*check.Elsewhere, []string, object.Findings) {
 	var pending []string
 	var mistakes object.Findings
 	seen := make(map[object.ID]bool, len(t.Secrets))
-	for i, s := range t.Secrets {
+	for _, s := range t.Secrets {
+		id := object.ID{Kind: "Secret", Namespace: s.Namespace, Name: s.Name}
 		err := func() (err error) {
-			defer recovered(&err, fmt.Sprintf("secret %d (%T): ", i, s))
-			if isNil(s) {
-				return object.Finding{Problem: fmt.Sprintf("secret %d (%T) is nil", i, s), Remedy: "remove it"}
-			}
-			if err := s.Validate(); err != nil {
-				return err
-			}
-			o := s.Object()
-			id := object.ID{Kind: "Secret", Namespace: o.Namespace, Name: o.Name}
-			if seen[id] {
-				return object.Finding{Object: id, Problem: "there are two contracts for it", Remedy: "make them one"}
-			}
-			seen[id] = true
-			keys := slices.AppendSeq(slices.Collect(maps.Keys(o.StringData)), maps.Keys(o.Data))
-			slices.Sort(keys)
-			keys = slices.Compact(keys)
-			// What is read elsewhere is asked here, where a panic has its place.
-			read := make(map[string]bool)
-			for _, key := range keys {
-				if s.ReadElsewhere(key) {
-					read[key] = true
-				}
-			}
-			pending = append(pending, s.PendingValues()...)
-			all = append(all, &check.Elsewhere{ID: id, Keys: keys, Contract: true, Read: func(key string) bool { return read[key] }})
-			return nil
+			// A Format may be of the layer's own.
+			defer recovered(&err, id.String()+": ")
+			return s.Validate()
 		}()
-		mistakes = append(mistakes, object.FindingsOf(err)...)
+		if err == nil && seen[id] {
+			err = object.Finding{Object: id, Problem: "there are two contracts for it", Remedy: "make them one"}
+		}
+		if err != nil {
+			mistakes = append(mistakes, object.FindingsOf(err)...)
+			continue
+		}
+		seen[id] = true
+		e := check.Elsewhere{ID: id, Contract: true, Read: s.ReadElsewhere}
+		for _, k := range s.Keys {
+			e.Keys = append(e.Keys, k.Name)
+		}
+		slices.Sort(e.Keys)
+		pending = append(pending, s.Pending()...)
+		all = append(all, &e)
 	}
 	for i := range t.Elsewhere {
 		all = append(all, &t.Elsewhere[i])

@@ -13,6 +13,7 @@ import (
 	kruntime "k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
 
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/check"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
@@ -44,15 +45,15 @@ func content(text string) func() (string, error) {
 	return func() (string, error) { return text, nil }
 }
 
-// secret is the contract of a Secret with one key.
-type secret struct{}
-
-func (secret) Object() *corev1.Secret {
-	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "web-secrets"}, StringData: map[string]string{"TOKEN": "", "UNREAD": "", "OUTSIDE": ""}}
+// webSecrets is the contract of a Secret with three keys, of which OUTSIDE is
+// read elsewhere and TOKEN pending.
+func webSecrets() secret.Contract {
+	return secret.Contract{Namespace: "ns", Name: "web-secrets", Keys: []secret.Key{
+		{Name: "TOKEN", Purpose: "a test", Placeholder: "it waits"},
+		{Name: "UNREAD", Purpose: "a test"},
+		{Name: "OUTSIDE", Purpose: "a test", Value: "public"},
+	}}
 }
-func (secret) PendingValues() []string       { return []string{"Secret ns/web-secrets, TOKEN: waits"} }
-func (secret) Validate() error               { return nil }
-func (secret) ReadElsewhere(key string) bool { return key == "OUTSIDE" }
 
 func config(name string, data map[string]string) *corev1.ConfigMap {
 	return &corev1.ConfigMap{
@@ -120,7 +121,7 @@ func tree(more ...render.Object) render.Tree {
 				{Name: "more", Components: []render.Component{list(more)}},
 			}},
 		},
-		Secrets:        []render.Secret{secret{}},
+		Secrets:        []secret.Contract{webSecrets()},
 		Domains:        []string{"example.com"},
 		ForeignDomains: []string{"example.local"},
 	}
@@ -138,7 +139,7 @@ func TestGoodTree(t *testing.T) {
 	if got, want := strings.Join(paths, " "), "base/namespace.yaml apps/config.yaml apps/more.yaml apps/web.yaml"; got != want {
 		t.Errorf("files in the order %s, want %s", got, want)
 	}
-	if got, want := strings.Join(report.Pending, "\n"), "Secret ns/web-secrets, TOKEN: waits"; got != want {
+	if got, want := strings.Join(report.Pending, "\n"), "Secret ns/web-secrets, TOKEN: a placeholder, since it waits"; got != want {
 		t.Errorf("pending %q, want %q", got, want)
 	}
 	if report.Objects != 5 {
@@ -298,7 +299,7 @@ func TestRefused(t *testing.T) {
 		}(), "apps/more.yaml: first mistake\napps/more.yaml: second mistake"},
 		{"two contracts for one Secret", func() render.Tree {
 			tr := tree()
-			tr.Secrets = append(tr.Secrets, secret{})
+			tr.Secrets = append(tr.Secrets, webSecrets())
 			return tr
 		}(), "Secret ns/web-secrets: there are two contracts for it"},
 		{"two layers of one name", func() render.Tree {
@@ -499,53 +500,26 @@ func TestNil(t *testing.T) {
 	}
 }
 
-// badSecret is a contract whose methods do what none should.
-type badSecret struct {
-	secret
-	at string
-}
+// panicking is a Format that does what none should.
+type panicking struct{}
 
-func (s badSecret) Object() *corev1.Secret {
-	if s.at == "object" {
-		return nil
-	}
-	o := s.secret.Object()
-	o.Name = "bad"
-	return o
-}
-func (s badSecret) PendingValues() []string {
-	if s.at == "pending" {
-		panic("no values")
-	}
-	return nil
-}
-func (s badSecret) ReadElsewhere(string) bool {
-	if s.at == "read" {
-		panic("no reader")
-	}
-	return true
-}
-func (s badSecret) Validate() error {
-	if s.at == "contract" {
-		return errors.Join(errors.New("Secret ns/bad: keys[0]: one"), errors.New("Secret ns/bad: keys[1]: two"))
-	}
-	return nil
-}
+func (panicking) String() string     { return "a test" }
+func (panicking) Check(string) error { return nil }
+func (panicking) Validate() error    { panic("no format") }
 
-// TestContracts: a contract is validated, and whatever it does, the error says
-// which one it is.
+// TestContracts: a contract is validated, and whatever its formats do, the
+// error says which one it is.
 func TestContracts(t *testing.T) {
+	contract := func(keys ...secret.Key) secret.Contract {
+		return secret.Contract{Namespace: "ns", Name: "bad", Reader: "a test", Keys: keys}
+	}
 	for _, tc := range []struct {
-		secret render.Secret
+		secret secret.Contract
 		want   string
 	}{
-		{badSecret{}, ""},
-		{nil, "secret 1 (<nil>) is nil: remove it"},
-		{(*badSecret)(nil), "secret 1 (*render_test.badSecret) is nil: remove it"},
-		{badSecret{at: "object"}, "secret 1 (render_test.badSecret): panic: runtime error: invalid memory address or nil pointer dereference"},
-		{badSecret{at: "pending"}, "secret 1 (render_test.badSecret): panic: no values"},
-		{badSecret{at: "read"}, "secret 1 (render_test.badSecret): panic: no reader"},
-		{badSecret{at: "contract"}, "Secret ns/bad: keys[0]: one\nSecret ns/bad: keys[1]: two"},
+		{contract(secret.Key{Name: "A", Purpose: "a test"}), ""},
+		{contract(secret.Key{Name: "A", Purpose: "a test", Format: panicking{}}), "Secret ns/bad: panic: no format"},
+		{contract(secret.Key{Name: "A"}, secret.Key{Name: "B"}), "Secret ns/bad: keys[0].purpose: Required value: say in a line what A is for\nSecret ns/bad: keys[1].purpose: Required value: say in a line what B is for"},
 	} {
 		tr := tree()
 		tr.Secrets = append(tr.Secrets, tc.secret)
@@ -555,7 +529,7 @@ func TestContracts(t *testing.T) {
 			got = err.Error()
 		}
 		if got != tc.want {
-			t.Errorf("%T: the error is %q, want %q", tc.secret, got, tc.want)
+			t.Errorf("%v: the error is %q, want %q", tc.secret, got, tc.want)
 		}
 	}
 }

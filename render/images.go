@@ -43,6 +43,21 @@ func (i Images) Unpinned(names ...string) []string {
 	})
 }
 
+// Notes returns a note on those of an environment's first-party images that
+// follow the tag latest, for the Notes of a [Tree]. There is none where none
+// does.
+func (i Images) Notes(environment string, repositories []string) []string {
+	var names []string
+	for _, r := range repositories {
+		names = append(names, path.Base(r))
+	}
+	if names = i.Unpinned(names...); len(names) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("the %s images of %s follow the tag latest: for a release give -tag, or applying this undoes the pin of the running commit",
+		environment, strings.Join(names, ", "))}
+}
+
 // isTag and isDigest ask the library that container runtimes read references
 // with.
 func isTag(pin string) bool {

@@ -21,9 +21,9 @@ import (
 	"sync"
 	"sync/atomic"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/check"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/domain"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/internal/encode"
@@ -39,19 +39,6 @@ type Assumption = object.Assumption
 // Component is a value that knows its Kubernetes objects.
 type Component = object.Component
 
-// Secret is a Secret that is not rendered, since people fill it in. The
-// objects may refer to its keys and to no others.
-type Secret interface {
-	// Object is the Secret with its keys; the values do not count.
-	Object() *corev1.Secret
-	// ReadElsewhere says that a key is not an orphan though no object reads it.
-	ReadElsewhere(key string) bool
-	// PendingValues are those that may still be placeholders.
-	PendingValues() []string
-	// Validate reports every mistake in the contract itself.
-	Validate() error
-}
-
 // Tree is everything that one command renders.
 type Tree struct {
 	// Name stands in the first line of each file, and tells the files of this
@@ -62,8 +49,9 @@ type Tree struct {
 	// Texts stand beside the layers: documentation, a template. They are
 	// never applied.
 	Texts []Text
-	// Secrets that people fill in.
-	Secrets []Secret
+	// Secrets that people fill in, by contract. They are not rendered, and the
+	// objects may refer to their keys and to no others.
+	Secrets []secret.Contract
 	// Elsewhere are other objects that exist in the cluster and are not
 	// rendered, since another layer, an operator or the cluster itself makes
 	// them. What is rendered may refer to them.
@@ -137,6 +125,23 @@ func (t Tree) Assumptions() []Assumption {
 		}
 	}
 	return object.Distinct(append(all, t.Assumed...))
+}
+
+// Pending returns the values that do not exist yet, of the components in the
+// order of the layers and files as they are listed, then of the Secrets.
+func (t Tree) Pending() []string {
+	var all []string
+	for _, layer := range t.Layers {
+		for _, file := range layer.Files {
+			for _, c := range file.Components {
+				all = append(all, c.About().Pending...)
+			}
+		}
+	}
+	for _, s := range t.Secrets {
+		all = append(all, s.Pending()...)
+	}
+	return all
 }
 
 // Rendered is one file's text.

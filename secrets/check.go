@@ -296,7 +296,7 @@ func (c *checker) missing() {
 			case k.Value != "":
 				c.note(at, "is missing; what needs it in the rendered objects has it inline: "+k.Value)
 			default:
-				c.find(at, "is missing; how to get it: "+How(k))
+				c.find(at, "is missing; how to get it: "+k.How())
 			}
 		}
 	}
@@ -342,7 +342,7 @@ func (c *checker) value(ref secret.Ref, k secret.Key, value string) bool {
 		case k.Value != "":
 			c.find(at, "is a placeholder: it must be "+k.Value)
 		default:
-			c.find(at, "is a placeholder; how to get it: "+How(k))
+			c.find(at, "is a placeholder; how to get it: "+k.How())
 		}
 		return false
 	}

@@ -162,7 +162,7 @@ func fits(value string, g group, keys map[secret.Ref]secret.Key) bool {
 // todoFor says what a person must supply.
 func todoFor(g group, keys map[secret.Ref]secret.Key) string {
 	k := keys[g[0]]
-	line := place(g[0]) + ": " + How(k)
+	line := place(g[0]) + ": " + k.How()
 	for _, ref := range g[1:] {
 		line += "; goes to " + place(ref) + " too"
 	}

@@ -11,6 +11,7 @@ import (
 	"testing/iotest"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
@@ -216,9 +217,11 @@ func TestGenerateDecodes(t *testing.T) {
 func TestGenerateKeepsText(t *testing.T) {
 	for _, value := range []string{"yes", "0", "1e5", "marker\nmarker\n", "# marker", `"marker": 'marker'`, "\x00\x1b\u2028", " marker", "{}", "---", "*marker", "changeme"} {
 		set := secrets.Set{Secrets: []secret.Contract{{Namespace: "n", Name: "a", Keys: []secret.Key{{Name: "A", Purpose: "Test"}}}}}
-		object := set.Secrets[0].Object()
-		object.StringData["A"] = value
-		existing, err := yaml.Marshal(object)
+		existing, err := yaml.Marshal(&corev1.Secret{
+			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+			ObjectMeta: metav1.ObjectMeta{Namespace: "n", Name: "a"},
+			StringData: map[string]string{"A": value},
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

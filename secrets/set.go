@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/domain"
@@ -159,24 +158,4 @@ func placeOf(s secret.Contract) string { return "Secret " + s.Namespace + "/" + 
 
 func place(r secret.Ref) string {
 	return fmt.Sprintf("Secret %s/%s, key %s", r.Namespace, r.Secret, r.Key)
-}
-
-// How says how a person gets the value of a key, and what it must be.
-func How(k secret.Key) string {
-	switch {
-	case k.Source != "" && saysMore(k):
-		return k.Source + "; it must be " + k.Format.String()
-	case k.Source != "":
-		return k.Source
-	case k.SameAs.Secret != "":
-		return "the value of " + place(k.SameAs)
-	case k.Format != nil:
-		return k.Format.String()
-	}
-	return "any text"
-}
-
-// saysMore says that the format of the key tells what its source does not.
-func saysMore(k secret.Key) bool {
-	return k.Format != nil && !strings.Contains(k.Source, k.Format.String())
 }

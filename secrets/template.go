@@ -105,7 +105,7 @@ func keyComment(k secret.Key, repeatedBy []secret.Ref) []string {
 		lines = append(lines, "Public; follows from the definitions")
 	case k.SameAs.Secret != "":
 		lines = append(lines, "Same value as "+place(k.SameAs))
-	case saysMore(k):
+	case k.FormatSaysMore():
 		lines = append(lines, "Format: "+k.Format.String())
 	}
 	for _, r := range repeatedBy {

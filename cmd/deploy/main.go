@@ -12,7 +12,7 @@ func main() {
 	os.Exit(deploy.Command{
 		Name:         "deploy",
 		Layer:        "apps",
-		Environments: apps.EnvironmentNames(),
+		Environments: apps.Environments().Names(),
 		Repositories: apps.Repositories(),
 		Tree:         apps.Tree,
 	}.Run(os.Args[1:], os.Stdout, os.Stderr))

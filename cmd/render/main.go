@@ -11,7 +11,7 @@ import (
 func main() {
 	os.Exit(render.Command{
 		Name:         "render",
-		Environments: apps.EnvironmentNames(),
+		Environments: apps.Environments().Names(),
 		Repositories: apps.Repositories(),
 		Tree:         apps.Tree,
 	}.Run(os.Args[1:], os.Stdout, os.Stderr))

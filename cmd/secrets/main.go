@@ -11,6 +11,6 @@ import (
 )
 
 func main() {
-	command := secrets.Command{Name: "secrets", Environments: apps.EnvironmentNames(), Set: apps.Secrets, Apply: deploy.ApplySecrets}
+	command := secrets.Command{Name: "secrets", Environments: apps.Environments().Names(), Set: apps.Secrets, Apply: deploy.ApplySecrets}
 	os.Exit(command.Run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

@@ -18,7 +18,6 @@ import (
 	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -104,6 +103,27 @@ func destrChanges(value string) bool {
 		destrJSON.MatchString(value) && json.Valid([]byte(value))
 }
 
+// How returns how a person gets the value of the key, and what it must be.
+func (k Key) How() string {
+	switch {
+	case k.Source != "" && k.FormatSaysMore():
+		return k.Source + "; it must be " + k.Format.String()
+	case k.Source != "":
+		return k.Source
+	case k.SameAs.Secret != "":
+		return fmt.Sprintf("the value of Secret %s/%s, key %s", k.SameAs.Namespace, k.SameAs.Secret, k.SameAs.Key)
+	case k.Format != nil:
+		return k.Format.String()
+	}
+	return "any text"
+}
+
+// FormatSaysMore reports whether the Format of the key says what its Source
+// does not.
+func (k Key) FormatSaysMore() bool {
+	return k.Format != nil && !strings.Contains(k.Source, k.Format.String())
+}
+
 // Rotation says what happens when a key gets a new value.
 type Rotation string
 
@@ -157,27 +177,7 @@ func (c Contract) Env() map[string]Ref {
 	return env
 }
 
-// Object is the Secret with each key under a placeholder; see [Placeholder].
-func (c Contract) Object() *corev1.Secret {
-	secret := &corev1.Secret{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
-		ObjectMeta: metav1.ObjectMeta{Namespace: c.Namespace, Name: c.Name},
-		Type:       c.Type,
-		StringData: make(map[string]string, len(c.Keys)),
-	}
-	if secret.Type == "" {
-		secret.Type = corev1.SecretTypeOpaque
-	}
-	for _, k := range c.Keys {
-		secret.StringData[k.Name] = k.Value
-		if k.Value == "" {
-			secret.StringData[k.Name] = Placeholder
-		}
-	}
-	return secret
-}
-
-// ReadElsewhere says that the key is read outside the rendered objects: it
+// ReadElsewhere reports whether a key is read outside the rendered objects: it
 // is public and stands inline in them, or the contract names its Reader.
 func (c Contract) ReadElsewhere(key string) bool {
 	for _, k := range c.Keys {
@@ -188,9 +188,9 @@ func (c Contract) ReadElsewhere(key string) bool {
 	return c.Reader != ""
 }
 
-// PendingValues lists the keys that may hold a placeholder for now, a sentence
+// Pending returns the keys that may hold a placeholder for now, a sentence
 // each.
-func (c Contract) PendingValues() []string {
+func (c Contract) Pending() []string {
 	var list []string
 	for _, k := range c.Keys {
 		if k.Placeholder != "" {

@@ -98,7 +98,7 @@ func TestSecretPendingValues(t *testing.T) {
 		"Secret shop/web, B: a placeholder, since the bucket does not exist yet",
 		"Secret shop/web, C: a placeholder, since OCIS is not deployed yet",
 	}
-	if got := s.PendingValues(); !slices.Equal(got, want) {
+	if got := s.Pending(); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -97,7 +97,7 @@ func newWorld(t *testing.T, o options, names ...string) *world {
 		t.Skip(lacks)
 	}
 	if o.environment == "" {
-		o.environment = apps.EnvironmentNames()[0]
+		o.environment = apps.Environments().Names()[0]
 	}
 	r := renderAll(t, o)
 	text := r.blueprint

@@ -67,7 +67,7 @@ func lint(t *testing.T, text string) []*actionlint.Error {
 // something in one that is broken.
 func TestLint(t *testing.T) {
 	texts := map[string]string{"a small one": small(t)}
-	for _, env := range apps.EnvironmentNames() {
+	for _, env := range apps.Environments().Names() {
 		tree, err := apps.Tree(env, render.Images{})
 		if err != nil {
 			t.Fatal(err)

@@ -16,6 +16,8 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/readme"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/secrets"
 )
 
 // Redis is one Redis with its data on a volume.
@@ -131,12 +133,17 @@ func (r Redis) Objects() ([]components.Object, error) {
 // Tree is the layer.
 func Tree(string, render.Images) (render.Tree, error) {
 	redis := Redis{Name: "redis", Namespace: "dezky-data", Image: "redis:8.2"}
-	return render.Tree{
+	tree := render.Tree{
 		Name: "the dezky data tier",
 		Layers: []render.Layer{{Name: "data", Namespace: redis.Namespace, Files: []render.File{
 			{Name: "00-namespace", Components: []render.Component{components.Namespace{Name: redis.Namespace}}},
 			{Name: "redis", Components: []render.Component{redis}},
 		}}},
-		Secrets: []render.Secret{redis.Secret()},
-	}, nil
+		Secrets: []secret.Contract{redis.Secret()},
+	}
+	tree.Texts = []render.Text{
+		{Name: "README.md", Content: readme.Doc{Tree: tree, Template: "secrets.example.yaml"}.Markdown},
+		{Name: "secrets.example.yaml", Content: secrets.Set{Secrets: tree.Secrets}.Template},
+	}
+	return tree, nil
 }

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"testing"
 
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/bench/fixture"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/internal/bench/fixture"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/check"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
@@ -29,10 +29,9 @@ func BenchmarkRun(b *testing.B) {
 		}
 		var elsewhere []*check.Elsewhere
 		for _, s := range tree.Secrets {
-			o := s.Object()
-			e := &check.Elsewhere{ID: object.ID{Kind: "Secret", Namespace: o.Namespace, Name: o.Name}, Contract: true, Keys: []string{}}
-			for k := range o.StringData {
-				e.Keys = append(e.Keys, k)
+			e := &check.Elsewhere{ID: object.ID{Kind: "Secret", Namespace: s.Namespace, Name: s.Name}, Contract: true, Keys: []string{}}
+			for _, k := range s.Keys {
+				e.Keys = append(e.Keys, k.Name)
 			}
 			elsewhere = append(elsewhere, e)
 		}

@@ -14,7 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/bench/fixture"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/internal/bench/fixture"
 )
 
 // The peers, built from their modules.

@@ -10,7 +10,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/bench/fixture"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/internal/bench/fixture"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
 )
 
