@@ -21,6 +21,7 @@ import (
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/internal/validate"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // WebApp is a web application that runs as a few equal pods: ServiceAccount,
@@ -148,7 +149,7 @@ func (w WebApp) Peer() Peer {
 
 // About implements [Component].
 func (w WebApp) About() About {
-	about := About{Assumed: w.assumptions()}
+	about := About{Assumed: w.assumptions(), Guarantees: []object.Guarantee{w.guarantee()}}
 	if w.Login != nil {
 		login := w.Login.About()
 		about.Claims, about.Notes = login.Claims, login.Notes
@@ -396,6 +397,17 @@ func (w WebApp) validateEnv() field.ErrorList {
 		}
 	}
 	return errs
+}
+
+// guarantee is what holds of the final Deployment, also against an autoscaler
+// that somebody typed out beside the app.
+func (w WebApp) guarantee() object.Guarantee {
+	g := object.Guarantee{Of: object.ID{Group: "apps", Kind: "Deployment", Namespace: w.Namespace, Name: w.Name}, Replicas: true}
+	if w.Login != nil {
+		g.OnePod = w.Login.OnePod()
+		g.Env = append(sortedKeys(w.Login.SecretEnv()), sortedKeys(w.Login.Env())...)
+	}
+	return g
 }
 
 // checkDeployment refuses a Deployment that lost what the app was given: a

@@ -217,13 +217,14 @@ func TestRefused(t *testing.T) {
 	}{
 		{"a name twice", tree(service()), "apps/web.yaml: Service ns/web: stands in apps/more.yaml too: name one of them otherwise"},
 		{"a host twice", tree(ingress("other", "web.example.com")), "apps/web.yaml: Ingress ns/web: uses the address web.example.com/, and so does apps/more.yaml: Ingress ns/other: each needs its own"},
-		{"a TLS Secret twice", tree(func() render.Object {
-			i := ingress("other", "other.example.com")
-			i.Spec.TLS[0].SecretName = "web-tls"
-			return i
-		}()), "uses the TLS Secret ns/web-tls, and so does apps/more.yaml: Ingress ns/other"},
+		{"a TLS Secret twice", func() render.Tree {
+			a, b := ann("cert-manager.io/cluster-issuer", "le"), ingress("b", "b.example.com")
+			b.Annotations["cert-manager.io/cluster-issuer"] = "le"
+			b.Spec.TLS[0].SecretName = "other-tls"
+			return tree(a, b)
+		}(), "apps/more.yaml: Ingress ns/b: uses the TLS Secret ns/other-tls, and so does apps/more.yaml: Ingress ns/other"},
 		{"router.tls", tree(ann("traefik.ingress.kubernetes.io/router.tls", "true")), "apps/more.yaml: Ingress ns/other: metadata.annotations[traefik.ingress.kubernetes.io/router.tls]: makes the router TLS-only, and port 80 answers 404"},
-		{"router.priority", tree(ann("traefik.ingress.kubernetes.io/router.priority", "9")), "router.priority]: can outrank cert-manager's HTTP-01 solver"},
+		{"router.priority", tree(ann("traefik.ingress.kubernetes.io/router.priority", "1000")), "router.priority]: can outrank cert-manager's HTTP-01 solver"},
 		{"edit in place", tree(ann("acme.cert-manager.io/http01-edit-in-place", "true")), "http01-edit-in-place]: puts the solver behind the redirect"},
 		{"a missing middleware", tree(ann("traefik.ingress.kubernetes.io/router.middlewares", "ns-gone@kubernetescrd")), "there is no middleware ns-gone, and Traefik drops a router whose middleware is missing"},
 		{"a missing Service", tree(func() render.Object {

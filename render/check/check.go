@@ -46,7 +46,7 @@ type Rule struct {
 func Rules() []Rule {
 	return slices.Concat(
 		nameRules(), kindRules(), strictRules(), metadataRules(), specRules(), podRules(), resourceRules(), rolloutRules(),
-		referenceRules(), portRules(), networkRules(), workloadRules(), secretRules(), safeRules(), ingressRules(), traefikRules(), certManagerRules(), waiverRules(),
+		referenceRules(), portRules(), networkRules(), workloadRules(), secretRules(), safeRules(), ingressRules(), traefikRules(), certManagerRules(), guaranteeRules(), waiverRules(),
 	)
 }
 

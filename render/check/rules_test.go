@@ -2,6 +2,7 @@ package check_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"flag"
 	"os"
 	"path/filepath"
@@ -23,7 +24,8 @@ var update = flag.Bool("update", false, "accept what the rules find: write it in
 // looks at what the rule ID finds: in a file NAME.yaml what stands in
 // NAME.txt, in every other manifest nothing. What other rules find there does
 // not count, so that a manifest holds what its rule is about and no more;
-// TestHealthy counts it all. What stands in elsewhere.yaml exists elsewhere.
+// TestHealthy counts it all. What stands in elsewhere.yaml exists elsewhere, and what components promise stands in
+// guarantees.json.
 func TestGolden(t *testing.T) {
 	for _, rule := range check.Rules() {
 		t.Run(rule.ID, func(t *testing.T) {
@@ -41,13 +43,27 @@ func TestGolden(t *testing.T) {
 				declared := check.Declare(o.Object)
 				elsewhere = append(elsewhere, &declared)
 			}
+			var guarantees []object.Guarantee
+			if text, ok := files["guarantees.json"]; ok {
+				if err := json.Unmarshal(text, &guarantees); err != nil {
+					t.Fatal(err)
+				}
+			}
 			faults, healthy := 0, 0
 			for i, f := range archive.Files {
 				name, ok := strings.CutSuffix(f.Name, ".yaml")
 				if !ok || name == "elsewhere" {
 					continue
 				}
-				findings := slices.DeleteFunc(check.Run(check.NewSet(read(t, f.Name, f.Data), elsewhere), check.Rules()).Findings, func(f object.Finding) bool { return f.Rule != rule.ID })
+				objects := read(t, f.Name, f.Data)
+				for _, g := range guarantees {
+					for _, o := range objects {
+						if object.IDOf(o.Object) == g.Of {
+							o.Guarantees = append(o.Guarantees, g)
+						}
+					}
+				}
+				findings := slices.DeleteFunc(check.Run(check.NewSet(objects, elsewhere), check.Rules()).Findings, func(f object.Finding) bool { return f.Rule != rule.ID })
 				var got strings.Builder
 				for _, finding := range findings {
 					got.WriteString(finding.Severity.String() + " " + finding.Rule + ": " + finding.Error() + "\n")

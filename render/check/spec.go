@@ -251,6 +251,9 @@ func ingressSpec(p *Pass, o *Object, i *networkingv1.Ingress) {
 	if i.Spec.DefaultBackend == nil && len(i.Spec.Rules) == 0 {
 		p.Report(o, "spec.rules", "is empty", "an Ingress has a rule or a defaultBackend")
 	}
+	if i.Spec.IngressClassName != nil && i.Annotations[classAnnotation] != "" {
+		p.Report(o, "metadata.annotations["+classAnnotation+"]", "stands beside ingressClassName", "leave it out")
+	}
 	host := func(field, name string) {
 		if name == "" || dnsName(name) {
 			return

@@ -73,7 +73,7 @@ func (s *strict) value(t reflect.Type, value any, at string) {
 				s.value(field, content[name], child(at, name))
 				continue
 			}
-			s.report(child(at, name), "there is no such field", near(name, fields))
+			s.report(child(at, name), "there is no such field", near(name, slices.Sorted(maps.Keys(fields))...))
 		}
 	case reflect.Map:
 		content, ok := value.(map[string]any)
@@ -186,10 +186,10 @@ func (s *strict) describe(value any) string {
 	return fmt.Sprintf("%v", value)
 }
 
-// near suggests the field that is meant: the same name in another case, or
-// with one letter more, less or other.
-func near(name string, fields map[string]reflect.Type) string {
-	for _, f := range slices.Sorted(maps.Keys(fields)) {
+// near suggests which of the known names is meant: the same in another case,
+// or with one letter more, less or other.
+func near(name string, known ...string) string {
+	for _, f := range known {
 		if strings.EqualFold(f, name) || oneOff(f, name) {
 			return "is " + f + " meant?"
 		}
