@@ -9,8 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
@@ -286,6 +288,30 @@ func TestIncidents(t *testing.T) {
 	}{
 		{"no offline_access", login("operator", func(l *nuxt.Login) { l.Client.Scopes = []string{"openid", "profile", "email"} }), "apps/operator.yaml: WebApp dezky-apps/operator: login.client.scopes: Invalid value: [\"openid\",\"profile\",\"email\"]: must contain offline_access, since the app refreshes by itself"},
 		{"two replicas on sessions in memory", login("portal", func(l *nuxt.Login) { l.Sessions, l.Development = nil, true }), "apps/portal.yaml: WebApp dezky-apps/portal: replicas: Invalid value: 2: sessions are in the memory of one pod"},
+		{"an autoscaler typed out over sessions in memory", func() render.Tree {
+			env := Environments()[1]
+			tree := newTier(env).tree()
+			for l, layer := range tree.Layers {
+				for f, file := range layer.Files {
+					for _, c := range file.Components {
+						if web, ok := c.(components.WebApp); ok && web.Login != nil && web.Login.OnePod() != "" {
+							scaler := &autoscalingv2.HorizontalPodAutoscaler{
+								TypeMeta:   metav1.TypeMeta{APIVersion: "autoscaling/v2", Kind: "HorizontalPodAutoscaler"},
+								ObjectMeta: metav1.ObjectMeta{Namespace: web.Namespace, Name: web.Name},
+								Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
+									ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: web.Name},
+									MaxReplicas:    2,
+								},
+							}
+							tree.Layers[l].Files[f].Components = append(file.Components, components.Plain(scaler))
+							return tree
+						}
+					}
+				}
+			}
+			t.Fatal("no app keeps its sessions in memory")
+			return tree
+		}, "spec.maxReplicas: 2: lets Deployment "},
 		{"sessions that a release ends", edit(func(tr *tier) {
 			web := &named(t, tr.apps, "portal").Web
 			l := web.Login.(nuxt.Login)

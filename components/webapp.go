@@ -10,6 +10,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // WebApp is a web application that runs as a few equal pods: ServiceAccount,
@@ -52,10 +54,18 @@ func (w WebApp) Peer() Peer { return Workload(w).peer() }
 func (w Worker) Peer() Peer { return Workload(w).peer() }
 
 // About implements [Component].
-func (w WebApp) About() About { return Workload(w).about(webApp) }
+func (w WebApp) About() About {
+	about := Workload(w).about(webApp)
+	about.Guarantees = []object.Guarantee{Workload(w).guarantee()}
+	return about
+}
 
 // About implements [Component].
-func (w Worker) About() About { return Workload(w).about(worker) }
+func (w Worker) About() About {
+	about := Workload(w).about(worker)
+	about.Guarantees = []object.Guarantee{Workload(w).guarantee()}
+	return about
+}
 
 // Objects implements [Component].
 func (w WebApp) Objects() ([]Object, error) { return Workload(w).deploymentObjects(webApp) }
@@ -82,6 +92,17 @@ func (w Workload) deploymentObjects(k kind) ([]Object, error) {
 	errs = append(errs, w.checkOnePod(k, objects)...)
 	errs = append(errs, w.checkDeployment(objects)...)
 	return objects, Mistakes(k.name, w.Namespace, w.Name, errs)
+}
+
+// guarantee is what holds of the final Deployment, also against an autoscaler
+// that somebody typed out beside the app.
+func (w Workload) guarantee() object.Guarantee {
+	g := object.Guarantee{Of: object.ID{Group: "apps", Kind: "Deployment", Namespace: w.Namespace, Name: w.Name}, Replicas: true}
+	if w.Login != nil {
+		g.OnePod = w.Login.OnePod()
+		g.Env = append(sortedKeys(w.Login.SecretEnv()), sortedKeys(w.Login.Env())...)
+	}
+	return g
 }
 
 // checkDeployment refuses a Deployment that lost what the app was given: a

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	kruntime "k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
 
@@ -76,8 +77,9 @@ func deployment() *appsv1.Deployment {
 			Selector: &metav1.LabelSelector{MatchLabels: labels},
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: labels},
-				Spec: corev1.PodSpec{Containers: []corev1.Container{{
+				Spec: corev1.PodSpec{AutomountServiceAccountToken: new(false), Containers: []corev1.Container{{
 					Name:    "web",
+					Image:   "registry.example.com/web:1",
 					Env:     []corev1.EnvVar{{Name: "TOKEN", ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "web-secrets"}, Key: "TOKEN"}}}},
 					EnvFrom: []corev1.EnvFromSource{{ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "web-config"}}}},
 				}}},
@@ -101,7 +103,7 @@ func ingress(name, host string) *networkingv1.Ingress {
 		Spec: networkingv1.IngressSpec{
 			TLS: []networkingv1.IngressTLS{{Hosts: []string{host}, SecretName: name + "-tls"}},
 			Rules: []networkingv1.IngressRule{{Host: host, IngressRuleValue: networkingv1.IngressRuleValue{HTTP: &networkingv1.HTTPIngressRuleValue{
-				Paths: []networkingv1.HTTPIngressPath{{Path: "/", Backend: networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{
+				Paths: []networkingv1.HTTPIngressPath{{Path: "/", PathType: new(networkingv1.PathTypePrefix), Backend: networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{
 					Name: "web", Port: networkingv1.ServiceBackendPort{Name: "http"},
 				}}}},
 			}}}},
@@ -216,13 +218,14 @@ func TestRefused(t *testing.T) {
 	}{
 		{"a name twice", tree(service()), "apps/web.yaml: Service ns/web: stands in apps/more.yaml too: name one of them otherwise"},
 		{"a host twice", tree(ingress("other", "web.example.com")), "apps/web.yaml: Ingress ns/web: uses the address web.example.com/, and so does apps/more.yaml: Ingress ns/other: each needs its own"},
-		{"a TLS Secret twice", tree(func() render.Object {
-			i := ingress("other", "other.example.com")
-			i.Spec.TLS[0].SecretName = "web-tls"
-			return i
-		}()), "uses the TLS Secret ns/web-tls, and so does apps/more.yaml: Ingress ns/other"},
+		{"a TLS Secret twice", func() render.Tree {
+			a, b := ann("cert-manager.io/cluster-issuer", "le"), ingress("b", "b.example.com")
+			b.Annotations["cert-manager.io/cluster-issuer"] = "le"
+			b.Spec.TLS[0].SecretName = "other-tls"
+			return tree(a, b)
+		}(), "apps/more.yaml: Ingress ns/b: uses the TLS Secret ns/other-tls, and so does apps/more.yaml: Ingress ns/other"},
 		{"router.tls", tree(ann("traefik.ingress.kubernetes.io/router.tls", "true")), "apps/more.yaml: Ingress ns/other: metadata.annotations[traefik.ingress.kubernetes.io/router.tls]: makes the router TLS-only, and port 80 answers 404"},
-		{"router.priority", tree(ann("traefik.ingress.kubernetes.io/router.priority", "9")), "router.priority]: can outrank cert-manager's HTTP-01 solver"},
+		{"router.priority", tree(ann("traefik.ingress.kubernetes.io/router.priority", "1000")), "router.priority]: can outrank cert-manager's HTTP-01 solver"},
 		{"edit in place", tree(ann("acme.cert-manager.io/http01-edit-in-place", "true")), "http01-edit-in-place]: puts the solver behind the redirect"},
 		{"a missing middleware", tree(ann("traefik.ingress.kubernetes.io/router.middlewares", "ns-gone@kubernetescrd")), "there is no middleware ns-gone, and Traefik drops a router whose middleware is missing"},
 		{"a missing Service", tree(func() render.Object {
@@ -399,8 +402,8 @@ func TestForeignDomain(t *testing.T) {
 	} {
 		for at, object := range map[string]render.Object{
 			"value": config("c", map[string]string{"K": value}),
-			"args":  &corev1.Pod{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}, ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "p", Annotations: map[string]string{"gone\t": "x"}}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Args: []string{"\t", value, "\t"}}}}},
-			"key":   &corev1.Pod{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}, ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "p", Annotations: map[string]string{value: ""}}},
+			"args":  &corev1.Pod{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}, ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "p", Annotations: map[string]string{"gone": "\tx"}}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "p", Image: "registry.example.com/p:1", Args: []string{"\t", value, "\t"}}}}},
+			"key":   &unstructured.Unstructured{Object: map[string]any{"apiVersion": "example.com/v1", "kind": "Free", "metadata": map[string]any{"namespace": "ns", "name": "p"}, "spec": map[string]any{value: ""}}},
 		} {
 			_, _, err := tree(object).Files()
 			if (err != nil) != refused {
@@ -574,7 +577,13 @@ func TestNames(t *testing.T) {
 func TestReferences(t *testing.T) {
 	template := func(change func(*corev1.PodSpec)) corev1.PodTemplateSpec {
 		pod := corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": "x"}}}
+		pod.Spec.Containers = []corev1.Container{{Name: "c"}}
 		change(&pod.Spec)
+		for _, list := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
+			for i := range list {
+				list[i].Image = "registry.example.com/c:1"
+			}
+		}
 		return pod
 	}
 	meta := metav1.ObjectMeta{Namespace: "ns", Name: "x"}
@@ -590,10 +599,12 @@ func TestReferences(t *testing.T) {
 			return &appsv1.DaemonSet{TypeMeta: metav1.TypeMeta{APIVersion: "apps/v1", Kind: "DaemonSet"}, ObjectMeta: meta, Spec: appsv1.DaemonSetSpec{Selector: selector, Template: p}}
 		},
 		"Job spec.template.spec.": func(p corev1.PodTemplateSpec) render.Object {
+			p.Spec.RestartPolicy = corev1.RestartPolicyNever
 			return &batchv1.Job{TypeMeta: metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"}, ObjectMeta: meta, Spec: batchv1.JobSpec{Template: p}}
 		},
 		"CronJob spec.jobTemplate.spec.template.spec.": func(p corev1.PodTemplateSpec) render.Object {
-			return &batchv1.CronJob{TypeMeta: metav1.TypeMeta{APIVersion: "batch/v1", Kind: "CronJob"}, ObjectMeta: meta, Spec: batchv1.CronJobSpec{JobTemplate: batchv1.JobTemplateSpec{Spec: batchv1.JobSpec{Template: p}}}}
+			p.Spec.RestartPolicy = corev1.RestartPolicyNever
+			return &batchv1.CronJob{TypeMeta: metav1.TypeMeta{APIVersion: "batch/v1", Kind: "CronJob"}, ObjectMeta: meta, Spec: batchv1.CronJobSpec{Schedule: "@daily", JobTemplate: batchv1.JobTemplateSpec{Spec: batchv1.JobSpec{Template: p}}}}
 		},
 	}
 	secretRef := func(key string, optional *bool) []corev1.EnvVar {

@@ -436,13 +436,24 @@ func (m *maker) component(i int, c Component, j job, f *facts) {
 				by = strings.TrimPrefix(id.Namespace+"/"+id.Name, "/")
 			}
 			// Of a mistaken component too, so that one mistake is told once.
-			f.objects = append(f.objects, &check.Object{Object: o, Layer: j.layer, File: j.path, AllRead: about.ReadElsewhere})
+			made := &check.Object{Object: o, Layer: j.layer, File: j.path, AllRead: about.ReadElsewhere}
+			for _, g := range about.Guarantees {
+				if g.Of == id && err == nil { // a mistaken component has said it
+					made.Guarantees = append(made.Guarantees, g)
+				}
+			}
+			f.objects = append(f.objects, made)
 			if err == nil {
 				m.object(o, f)
 			}
 			return nil
 		}
 		f.errs = append(f.errs, object.FindingsOf(add())...)
+	}
+	for _, g := range about.Guarantees {
+		if err == nil && !slices.ContainsFunc(objects, func(o Object) bool { return !object.IsNil(o) && object.IDOf(o) == g.Of }) {
+			f.errs = append(f.errs, object.Finding{Object: g.Of, Problem: at + " guarantees something of it, and does not make it", Remedy: "a change that renames it takes the guarantee from it"})
+		}
 	}
 	f.said = append(f.said, said{by: by, About: about})
 }

@@ -43,7 +43,10 @@ type Rule struct {
 
 // Rules are all rules, in the order of their documentation.
 func Rules() []Rule {
-	return slices.Concat(nameRules(), referenceRules(), portRules(), networkRules(), workloadRules(), secretRules(), ingressRules(), traefikRules(), certManagerRules(), waiverRules())
+	return slices.Concat(
+		nameRules(), kindRules(), strictRules(), metadataRules(), specRules(), podRules(), resourceRules(), rolloutRules(),
+		referenceRules(), portRules(), networkRules(), workloadRules(), secretRules(), safeRules(), ingressRules(), traefikRules(), certManagerRules(), guaranteeRules(), waiverRules(),
+	)
 }
 
 // Pass is one rule at work on a set of objects.

@@ -1,20 +1,22 @@
 package check
 
 import (
+	"slices"
+
 	networkingv1 "k8s.io/api/networking/v1"
 )
 
 func ingressRules() []Rule {
 	return []Rule{{
 		ID:     "address-twice",
-		Doc:    "Where two Ingresses have one host and path, either of them answers: which one is chance.",
+		Doc:    "Where two Ingresses of one class have one host and path on one entry point, either of them answers: which one is chance.",
 		Source: "Traefik, pkg/muxer/http: routers of equal priority are not ordered",
 		Run: func(p *Pass) {
 			type address struct {
 				host, path string
 				pathType   networkingv1.PathType
 			}
-			first := make(map[address]*Object)
+			seen := make(map[address][]*Object)
 			for _, o := range p.Kind("networking.k8s.io", "Ingress") {
 				i := As[*networkingv1.Ingress](o)
 				if i == nil {
@@ -29,14 +31,36 @@ func ingressRules() []Rule {
 						if path.PathType != nil {
 							a.pathType = *path.PathType
 						}
-						if other := first[a]; other != nil {
-							p.Report(o, "", "uses the address "+a.host+a.path+", and so does "+other.File+": "+other.ID.String(), "each needs its own")
-							continue
+						for _, other := range seen[a] {
+							if meet(o, other) {
+								p.Report(o, "", "uses the address "+a.host+a.path+", and so does "+other.File+": "+other.ID.String(), "each needs its own")
+								break
+							}
 						}
-						first[a] = o
+						seen[a] = append(seen[a], o)
 					}
 				}
 			}
 		},
 	}}
 }
+
+// meet reports whether two Ingresses are of one class and on one entry point:
+// one for plain HTTP and one for HTTPS may have the same address.
+func meet(a, b *Object) bool {
+	class := func(o *Object) string {
+		if i := As[*networkingv1.Ingress](o); i != nil && i.Spec.IngressClassName != nil {
+			return *i.Spec.IngressClassName
+		}
+		return o.GetAnnotations()[classAnnotation]
+	}
+	if class(a) != class(b) {
+		return false
+	}
+	one, two := entryPoints(a.GetAnnotations()), entryPoints(b.GetAnnotations())
+	return len(one) == 0 || len(two) == 0 || slices.ContainsFunc(one, func(name string) bool { return slices.Contains(two, name) })
+}
+
+// classAnnotation is how the class of an Ingress was said before there was a
+// field for it.
+const classAnnotation = "kubernetes.io/ingress.class"

@@ -17,6 +17,13 @@ type pods struct {
 	at string
 	// labels of the pods.
 	labels map[string]string
+	// annotations of the pods.
+	annotations map[string]string
+	// replicas is how many pods there are. Nil where the object says none.
+	replicas *int32
+	// restarts are the restart policies that the pods may have, none where any
+	// may be.
+	restarts []corev1.RestartPolicy
 	// spec of the pods.
 	spec *corev1.PodSpec
 	// selector by which the object finds its pods. Nil where it has none.
@@ -27,15 +34,15 @@ type pods struct {
 
 // podsOf returns the pods that an object makes, and false where it makes none.
 func podsOf(o *Object) (pods, bool) {
-	template := func(t *corev1.PodTemplateSpec, at string) pods {
-		return pods{of: o, at: at, labels: t.Labels, spec: &t.Spec}
+	template := func(t *corev1.PodTemplateSpec, at string, restarts ...corev1.RestartPolicy) pods {
+		return pods{of: o, at: at, restarts: restarts, labels: t.Labels, annotations: t.Annotations, spec: &t.Spec}
 	}
 	switch o.ID.Group {
 	case "":
 		switch o.ID.Kind {
 		case "Pod":
 			if t := As[*corev1.Pod](o); t != nil {
-				return pods{of: o, at: "spec", labels: t.Labels, spec: &t.Spec}, true
+				return pods{of: o, at: "spec", restarts: []corev1.RestartPolicy{corev1.RestartPolicyAlways, corev1.RestartPolicyOnFailure, corev1.RestartPolicyNever}, labels: t.Labels, annotations: t.Annotations, spec: &t.Spec}, true
 			}
 		case "PodTemplate":
 			if t := As[*corev1.PodTemplate](o); t != nil {
@@ -54,26 +61,26 @@ func podsOf(o *Object) (pods, bool) {
 		switch o.ID.Kind {
 		case "Deployment":
 			if t := As[*appsv1.Deployment](o); t != nil {
-				p := template(&t.Spec.Template, "spec.template.spec")
-				p.selector, p.selects = t.Spec.Selector, true
+				p := template(&t.Spec.Template, "spec.template.spec", corev1.RestartPolicyAlways)
+				p.selector, p.selects, p.replicas = t.Spec.Selector, true, t.Spec.Replicas
 				return p, true
 			}
 		case "StatefulSet":
 			if t := As[*appsv1.StatefulSet](o); t != nil {
-				p := template(&t.Spec.Template, "spec.template.spec")
-				p.selector, p.selects = t.Spec.Selector, true
+				p := template(&t.Spec.Template, "spec.template.spec", corev1.RestartPolicyAlways)
+				p.selector, p.selects, p.replicas = t.Spec.Selector, true, t.Spec.Replicas
 				return p, true
 			}
 		case "DaemonSet":
 			if t := As[*appsv1.DaemonSet](o); t != nil {
-				p := template(&t.Spec.Template, "spec.template.spec")
+				p := template(&t.Spec.Template, "spec.template.spec", corev1.RestartPolicyAlways)
 				p.selector, p.selects = t.Spec.Selector, true
 				return p, true
 			}
 		case "ReplicaSet":
 			if t := As[*appsv1.ReplicaSet](o); t != nil {
-				p := template(&t.Spec.Template, "spec.template.spec")
-				p.selector, p.selects = t.Spec.Selector, true
+				p := template(&t.Spec.Template, "spec.template.spec", corev1.RestartPolicyAlways)
+				p.selector, p.selects, p.replicas = t.Spec.Selector, true, t.Spec.Replicas
 				return p, true
 			}
 		}
@@ -81,11 +88,11 @@ func podsOf(o *Object) (pods, bool) {
 		switch o.ID.Kind {
 		case "Job":
 			if t := As[*batchv1.Job](o); t != nil {
-				return template(&t.Spec.Template, "spec.template.spec"), true
+				return template(&t.Spec.Template, "spec.template.spec", corev1.RestartPolicyOnFailure, corev1.RestartPolicyNever), true
 			}
 		case "CronJob":
 			if t := As[*batchv1.CronJob](o); t != nil {
-				return template(&t.Spec.JobTemplate.Spec.Template, "spec.jobTemplate.spec.template.spec"), true
+				return template(&t.Spec.JobTemplate.Spec.Template, "spec.jobTemplate.spec.template.spec", corev1.RestartPolicyOnFailure, corev1.RestartPolicyNever), true
 			}
 		}
 	default:
@@ -119,7 +126,7 @@ func customPods(o *Object) (pods, bool) {
 		for _, part := range at {
 			path += part + "."
 		}
-		return pods{of: o, at: path + "spec", labels: t.Labels, spec: &t.Spec}, true
+		return pods{of: o, at: path + "spec", labels: t.Labels, annotations: t.Annotations, spec: &t.Spec}, true
 	}
 	return pods{}, false
 }

@@ -52,6 +52,8 @@ type Object struct {
 	File string
 	// Line of the file where the object begins, from 1. Zero if unknown.
 	Line int
+	// Guarantees are what the component that makes the object promises of it.
+	Guarantees []object.Guarantee
 	// AllRead reports that something that is not under check reads all keys of
 	// the ConfigMap.
 	AllRead bool

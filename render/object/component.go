@@ -23,7 +23,24 @@ type About struct {
 	Pending []string
 	// Assumed are values that nobody has confirmed.
 	Assumed []Assumption
+	// Guarantees are what the component promises of its workloads. They are
+	// held against the final objects, whoever changes them or adds to them.
+	Guarantees []Guarantee
 	// ReadElsewhere reports that the ConfigMaps of the component are read by
 	// something that is not in the Tree.
 	ReadElsewhere bool
+}
+
+// Guarantee is what a component promises of one of its workloads.
+type Guarantee struct {
+	// Of is the workload.
+	Of ID
+	// OnePod says why there is never more than one pod. Empty where there may
+	// be more.
+	OnePod string
+	// Replicas reports that the number of pods is stated, by the workload or by
+	// an autoscaler, so that no scaling by hand stays.
+	Replicas bool
+	// Env is the variables of the sign-in, which a container of the pods has.
+	Env []string
 }

@@ -1,0 +1,422 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
+)
+
+const podSource = "Kubernetes, pkg/apis/core/validation: ValidatePodSpec"
+
+func podRules() []Rule {
+	return []Rule{{
+		ID:     "pod-required",
+		Doc:    "A pod without a container is refused, and a container, variable, mount, port or volume without what it must say.",
+		Source: podSource,
+		Run: func(p *Pass) {
+			p.eachPods(func(pods pods) {
+				o := pods.of
+				if !builtinGroup(o.ID.Group) {
+					return // what a custom kind leaves out, its operator may fill in
+				}
+				if len(pods.spec.Containers) == 0 {
+					p.Report(o, pods.at+".containers", "is empty", "a pod has one container or more")
+				}
+				pods.eachContainer(func(list string, c *corev1.Container) {
+					at := func() string { return pods.at + "." + list + "[" + c.Name + "]." }
+					if c.Name == "" {
+						p.Report(o, pods.at+"."+list, "a container has no name", "name it")
+					}
+					if c.Image == "" {
+						p.Report(o, at()+"image", "is empty", "give the image with its tag or digest")
+					}
+					for i := range c.Env {
+						if e := &c.Env[i]; e.Name == "" {
+							p.Report(o, fmt.Sprintf("%senv[%d].name", at(), i), "is empty", "")
+						}
+					}
+					for i, v := range c.VolumeMounts {
+						if v.Name == "" || v.MountPath == "" {
+							p.Report(o, fmt.Sprintf("%svolumeMounts[%d]", at(), i), "name or mountPath is empty", "")
+						}
+					}
+					for i, port := range c.Ports {
+						if port.ContainerPort == 0 {
+							p.Report(o, fmt.Sprintf("%sports[%d].containerPort", at(), i), "is empty", "")
+						}
+					}
+				})
+				for i := range pods.spec.Volumes {
+					v := &pods.spec.Volumes[i]
+					switch {
+					case v.Name == "":
+						p.Report(o, fmt.Sprintf("%s.volumes[%d].name", pods.at, i), "is empty", "")
+					case v.VolumeSource == (corev1.VolumeSource{}):
+						// Kubernetes makes an emptyDir of it: it is allowed.
+					case v.HostPath != nil && v.HostPath.Path == "":
+						p.Report(o, pods.at+".volumes["+v.Name+"].hostPath.path", "is empty", "")
+					case v.PersistentVolumeClaim != nil && v.PersistentVolumeClaim.ClaimName == "":
+						p.Report(o, pods.at+".volumes["+v.Name+"].persistentVolumeClaim.claimName", "is empty", "")
+					case v.Secret != nil && v.Secret.SecretName == "":
+						p.Report(o, pods.at+".volumes["+v.Name+"].secret.secretName", "is empty", "")
+					case v.ConfigMap != nil && v.ConfigMap.Name == "":
+						p.Report(o, pods.at+".volumes["+v.Name+"].configMap.name", "is empty", "")
+					}
+				}
+			})
+		},
+	}, {
+		ID:     "pod-value",
+		Doc:    "The API server refuses a pod with a value that its field does not have: an unknown policy or protocol, a port out of range, an invalid name, a probe without a handler.",
+		Source: podSource,
+		Run: func(p *Pass) {
+			p.eachPods(func(pods pods) { podValues(p, pods) })
+		},
+	}, {
+		ID:     "pod-twice",
+		Doc:    "The API server refuses two containers, volumes or ports of one name in a pod, and two mounts on one path.",
+		Source: podSource,
+		Run: func(p *Pass) {
+			p.eachPods(func(pods pods) {
+				o := pods.of
+				var names, mounts, ports []string
+				twice := func(seen *[]string, name, field, what string) {
+					if name == "" {
+						return
+					}
+					if slices.Contains(*seen, name) {
+						p.Report(o, field, "two "+what+" "+name, "each needs its own")
+						return
+					}
+					*seen = append(*seen, name)
+				}
+				pods.eachContainer(func(list string, c *corev1.Container) {
+					twice(&names, c.Name, pods.at+"."+list, "containers are named")
+					mounts, ports = mounts[:0], ports[:0]
+					for i := range c.VolumeMounts {
+						twice(&mounts, c.VolumeMounts[i].MountPath, pods.at+"."+list, "volumes are mounted at")
+					}
+					for i := range c.Ports {
+						twice(&ports, c.Ports[i].Name, pods.at+"."+list, "ports are named")
+					}
+				})
+				names = names[:0]
+				for i := range pods.spec.Volumes {
+					twice(&names, pods.spec.Volumes[i].Name, pods.at+".volumes", "volumes are named")
+				}
+			})
+		},
+	}, {
+		ID:       "env-twice",
+		Severity: object.Warning,
+		Doc:      "Of a variable that stands twice the last one counts, unseen; server-side apply refuses the list.",
+		Source:   "Kubernetes, pkg/api/pod/warnings.go: 'hides previous definition'",
+		Run: func(p *Pass) {
+			seen := make(map[string]bool)
+			p.eachPods(func(pods pods) {
+				pods.eachContainer(func(list string, c *corev1.Container) {
+					clear(seen)
+					for i := range c.Env {
+						name := c.Env[i].Name
+						if seen[name] && name != "" {
+							p.Report(pods.of, pods.at+"."+list+"["+c.Name+"].env["+name+"]", "stands twice, and the last one counts", "state it once")
+						}
+						seen[name] = true
+					}
+				})
+			})
+		},
+	}, {
+		ID:     "mount",
+		Doc:    "A mount of a volume that the pod does not have is refused.",
+		Source: podSource,
+		Run: func(p *Pass) {
+			p.eachPods(func(pods pods) {
+				pods.eachContainer(func(list string, c *corev1.Container) {
+					has := func(name string) bool {
+						return name == "" ||
+							slices.ContainsFunc(pods.spec.Volumes, func(v corev1.Volume) bool { return v.Name == name }) ||
+							pods.claims(name)
+					}
+					for i := range c.VolumeMounts {
+						if name := c.VolumeMounts[i].Name; !has(name) {
+							p.Report(pods.of, pods.at+"."+list+"["+c.Name+"].volumeMounts["+name+"]", "the pod has no volume "+name, "add it to volumes, or take the mount out")
+						}
+					}
+					for i := range c.VolumeDevices {
+						if name := c.VolumeDevices[i].Name; !has(name) {
+							p.Report(pods.of, pods.at+"."+list+"["+c.Name+"].volumeDevices["+name+"]", "the pod has no volume "+name, "add it to volumes, or take the device out")
+						}
+					}
+				})
+			})
+		},
+	}, {
+		ID:       "read-only-root",
+		Severity: object.Note,
+		Doc:      "Many programs and their runtimes write to /tmp: with a root file system that is read-only, and nothing mounted there, they fail when they do.",
+		Source:   "Kubernetes documentation, 'Configure a Security Context for a Pod or Container'",
+		Run: func(p *Pass) {
+			p.eachPods(func(pods pods) {
+				pods.eachContainer(func(list string, c *corev1.Container) {
+					if s := c.SecurityContext; s == nil || s.ReadOnlyRootFilesystem == nil || !*s.ReadOnlyRootFilesystem {
+						return
+					}
+					if !slices.ContainsFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool { return !m.ReadOnly }) {
+						p.Report(pods.of, pods.at+"."+list+"["+c.Name+"].securityContext.readOnlyRootFilesystem", "the container can write nowhere, not to /tmp either", "mount an emptyDir at /tmp if it writes")
+					}
+				})
+			})
+		},
+	}}
+}
+
+// podValues reports the values that the fields of pods do not have.
+func podValues(p *Pass, pods pods) {
+	o, s := pods.of, pods.spec
+	if len(pods.restarts) > 0 {
+		oneOf(p, o, pods.at+".restartPolicy", s.RestartPolicy, pods.restarts...)
+	}
+	oneOf(p, o, pods.at+".dnsPolicy", s.DNSPolicy, corev1.DNSClusterFirst, corev1.DNSClusterFirstWithHostNet, corev1.DNSDefault, corev1.DNSNone)
+	if g := s.TerminationGracePeriodSeconds; g != nil && *g < 0 {
+		p.Report(o, pods.at+".terminationGracePeriodSeconds", fmt.Sprintf("%d: must not be negative", *g), "")
+	}
+	if d := s.ActiveDeadlineSeconds; d != nil && *d < 1 {
+		p.Report(o, pods.at+".activeDeadlineSeconds", fmt.Sprintf("%d: must be 1 or more", *d), "")
+	}
+	if s.ServiceAccountName != "" && !dnsLabel(s.ServiceAccountName) {
+		if problems := validation.IsDNS1123Subdomain(s.ServiceAccountName); len(problems) > 0 {
+			p.Report(o, pods.at+".serviceAccountName", fmt.Sprintf("%q: %s", s.ServiceAccountName, brief(problems)), "")
+		}
+	}
+	for i, t := range s.Tolerations {
+		at := func(field string) string { return fmt.Sprintf("%s.tolerations[%d].%s", pods.at, i, field) }
+		if t.Operator != "" {
+			oneOf(p, o, at("operator"), t.Operator, corev1.TolerationOpEqual, corev1.TolerationOpExists, corev1.TolerationOpLt, corev1.TolerationOpGt)
+		}
+		if t.Effect != "" {
+			oneOf(p, o, at("effect"), t.Effect, corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule, corev1.TaintEffectNoExecute)
+		}
+		if t.Operator == corev1.TolerationOpExists && t.Value != "" {
+			p.Report(o, at("value"), "must be empty where the operator is Exists", "")
+		}
+	}
+	for i, c := range s.TopologySpreadConstraints {
+		at := func(field string) string {
+			return fmt.Sprintf("%s.topologySpreadConstraints[%d].%s", pods.at, i, field)
+		}
+		if c.MaxSkew < 1 {
+			p.Report(o, at("maxSkew"), "must be 1 or more", "")
+		}
+		if c.TopologyKey == "" {
+			p.Report(o, at("topologyKey"), "is empty", "")
+		}
+		if c.WhenUnsatisfiable == "" {
+			p.Report(o, at("whenUnsatisfiable"), "is empty", "it is DoNotSchedule or ScheduleAnyway")
+		}
+		oneOf(p, o, at("whenUnsatisfiable"), c.WhenUnsatisfiable, corev1.DoNotSchedule, corev1.ScheduleAnyway)
+	}
+	for i := range s.Volumes {
+		v := &s.Volumes[i]
+		if v.Name != "" && !dnsLabel(v.Name) {
+			p.Report(o, pods.at+".volumes["+v.Name+"].name", brief(validation.IsDNS1123Label(v.Name)), "")
+		}
+		if n := sources(&v.VolumeSource); n > 1 {
+			p.Report(o, pods.at+".volumes["+v.Name+"]", "has more than one source", "make it one volume for each")
+		}
+	}
+	pods.eachContainer(func(list string, c *corev1.Container) {
+		at := func(field string) string { return pods.at + "." + list + "[" + c.Name + "]." + field }
+		if c.Name != "" && !dnsLabel(c.Name) {
+			p.Report(o, at("name"), brief(validation.IsDNS1123Label(c.Name)), "")
+		}
+		if strings.TrimSpace(c.Image) != c.Image {
+			p.Report(o, at("image"), "has a space before or after it", "")
+		}
+		switch c.ImagePullPolicy {
+		case "", corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever:
+		default:
+			oneOf(p, o, at("imagePullPolicy"), c.ImagePullPolicy, corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever)
+		}
+		for i := range c.Env {
+			e := &c.Env[i]
+			if e.Name != "" && !envName(e.Name) {
+				if problems := validation.IsRelaxedEnvVarName(e.Name); len(problems) > 0 {
+					p.Report(o, at("env["+e.Name+"]"), brief(problems), "")
+				}
+			}
+			if from := e.ValueFrom; from != nil {
+				if e.Value != "" {
+					p.Report(o, at("env["+e.Name+"]"), "has a value and valueFrom", "leave one of the two out")
+				}
+				n := 0
+				for _, given := range []bool{from.SecretKeyRef != nil, from.ConfigMapKeyRef != nil, from.FieldRef != nil, from.ResourceFieldRef != nil, from.FileKeyRef != nil} {
+					if given {
+						n++
+					}
+				}
+				if n != 1 {
+					p.Report(o, at("env["+e.Name+"].valueFrom"), fmt.Sprintf("names %d sources", n), "name one")
+				}
+				if r := from.SecretKeyRef; r != nil && r.Key == "" || from.ConfigMapKeyRef != nil && from.ConfigMapKeyRef.Key == "" {
+					p.Report(o, at("env["+e.Name+"].valueFrom"), "the key is empty", "name one")
+				}
+			}
+		}
+		for i, port := range c.Ports {
+			field := func(name string) string { return at(fmt.Sprintf("ports[%d].%s", i, name)) }
+			if port.ContainerPort < 0 || port.ContainerPort > 65535 {
+				p.Report(o, field("containerPort"), fmt.Sprintf("%d: must be from 1 to 65535", port.ContainerPort), "")
+			}
+			if port.HostPort < 0 || port.HostPort > 65535 {
+				p.Report(o, field("hostPort"), fmt.Sprintf("%d: must be from 1 to 65535", port.HostPort), "")
+			}
+			if port.Name != "" {
+				if problems := validation.IsValidPortName(port.Name); len(problems) > 0 {
+					p.Report(o, field("name"), fmt.Sprintf("%q: %s", port.Name, brief(problems)), "")
+				}
+			}
+			oneOf(p, o, field("protocol"), port.Protocol, corev1.ProtocolTCP, corev1.ProtocolUDP, corev1.ProtocolSCTP)
+		}
+		for i, m := range c.VolumeMounts {
+			if strings.Contains(m.MountPath, ":") {
+				p.Report(o, at(fmt.Sprintf("volumeMounts[%d].mountPath", i)), fmt.Sprintf("%q: must hold no ':'", m.MountPath), "")
+			}
+			if strings.HasPrefix(m.SubPath, "/") || slices.Contains(strings.Split(m.SubPath, "/"), "..") {
+				p.Report(o, at(fmt.Sprintf("volumeMounts[%d].subPath", i)), fmt.Sprintf("%q: must be a relative path without '..'", m.SubPath), "")
+			}
+		}
+		for _, probe := range []struct {
+			name  string
+			probe *corev1.Probe
+			once  bool
+		}{{"startupProbe", c.StartupProbe, true}, {"livenessProbe", c.LivenessProbe, true}, {"readinessProbe", c.ReadinessProbe, false}} {
+			if probe.probe == nil {
+				continue
+			}
+			for _, problem := range probeProblems(probe.probe, probe.once) {
+				p.Report(o, at(probe.name), problem, "")
+			}
+			if list == "initContainers" && (c.RestartPolicy == nil || *c.RestartPolicy != corev1.ContainerRestartPolicyAlways) {
+				p.Report(o, at(probe.name), "an init container that ends has no probe", "a sidecar has restartPolicy: Always")
+			}
+		}
+		if c.Lifecycle != nil {
+			for _, hook := range []struct {
+				name    string
+				handler *corev1.LifecycleHandler
+			}{{"postStart", c.Lifecycle.PostStart}, {"preStop", c.Lifecycle.PreStop}} {
+				if h := hook.handler; h != nil {
+					for _, problem := range handlerProblems(h.Exec, h.HTTPGet, h.TCPSocket, h.Sleep != nil) {
+						p.Report(o, at("lifecycle."+hook.name), problem, "")
+					}
+				}
+			}
+		}
+	})
+}
+
+// probeProblems says what is wrong with a probe. A probe that counts once may
+// not ask for more than one success.
+func probeProblems(probe *corev1.Probe, once bool) []string {
+	problems := handlerProblems(probe.Exec, probe.HTTPGet, probe.TCPSocket, probe.GRPC != nil)
+	for _, n := range []struct {
+		name  string
+		value int32
+	}{
+		{"initialDelaySeconds", probe.InitialDelaySeconds}, {"timeoutSeconds", probe.TimeoutSeconds}, {"periodSeconds", probe.PeriodSeconds},
+		{"successThreshold", probe.SuccessThreshold}, {"failureThreshold", probe.FailureThreshold},
+	} {
+		if n.value < 0 {
+			problems = append(problems, fmt.Sprintf("%s is %d, and must not be negative", n.name, n.value))
+		}
+	}
+	if once && probe.SuccessThreshold > 1 {
+		problems = append(problems, fmt.Sprintf("successThreshold is %d, and must be 1", probe.SuccessThreshold))
+	}
+	return problems
+}
+
+// handlerProblems says what is wrong with what a probe or hook does.
+func handlerProblems(exec *corev1.ExecAction, get *corev1.HTTPGetAction, tcp *corev1.TCPSocketAction, other bool) []string {
+	var problems []string
+	n := 0
+	port := func(p intstr.IntOrString) {
+		if p.Type == intstr.Int && (p.IntVal < 1 || p.IntVal > 65535) {
+			problems = append(problems, fmt.Sprintf("the port %d must be from 1 to 65535", p.IntVal))
+		}
+		if p.Type == intstr.String {
+			if bad := validation.IsValidPortName(p.StrVal); len(bad) > 0 {
+				problems = append(problems, fmt.Sprintf("the port %q is no name of a port: %s", p.StrVal, brief(bad)))
+			}
+		}
+	}
+	if exec != nil {
+		n++
+		if len(exec.Command) == 0 {
+			problems = append(problems, "has no command")
+		}
+	}
+	if get != nil {
+		n++
+		port(get.Port)
+		if get.Scheme != "" && get.Scheme != corev1.URISchemeHTTP && get.Scheme != corev1.URISchemeHTTPS {
+			problems = append(problems, fmt.Sprintf("the scheme %q must be HTTP or HTTPS", get.Scheme))
+		}
+	}
+	if tcp != nil {
+		n++
+		port(tcp.Port)
+	}
+	if other {
+		n++
+	}
+	if n != 1 {
+		problems = append(problems, fmt.Sprintf("has %d handlers, and must have one, such as exec, httpGet or tcpSocket", n))
+	}
+	return problems
+}
+
+// sources counts the sources of a volume, those of Kubernetes that are in use.
+func sources(v *corev1.VolumeSource) int {
+	n := 0
+	for _, given := range [...]bool{
+		v.HostPath != nil, v.EmptyDir != nil, v.Secret != nil, v.ConfigMap != nil, v.PersistentVolumeClaim != nil, v.Projected != nil,
+		v.DownwardAPI != nil, v.CSI != nil, v.Ephemeral != nil, v.NFS != nil, v.ISCSI != nil, v.CephFS != nil, v.RBD != nil, v.Image != nil,
+	} {
+		if given {
+			n++
+		}
+	}
+	return n
+}
+
+// oneOf reports a value that a field may not have. An empty
+// one takes the default.
+func oneOf[T ~string](p *Pass, o *Object, field string, value T, allowed ...T) {
+	if value == "" || slices.Contains(allowed, value) {
+		return
+	}
+	texts := make([]string, len(allowed))
+	for i, a := range allowed {
+		texts[i] = string(a)
+	}
+	p.Report(o, field, fmt.Sprintf("%q: must be one of %s", string(value), strings.Join(texts, ", ")), "")
+}
+
+// envName reports whether a text is a name that any shell takes.
+func envName(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_' || c >= '0' && c <= '9' && i > 0) {
+			return false
+		}
+	}
+	return s != ""
+}
