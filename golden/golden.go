@@ -153,11 +153,7 @@ func read(dir fs.FS, rendered map[string][]byte) (map[string][]byte, error) {
 
 // isName reports whether a rendering can write a file of this name.
 func isName(name string) bool {
-	switch path.Ext(name) {
-	case ".yaml", ".yml", ".md", ".txt":
-		return len(validation.IsDNS1123Subdomain(strings.ToLower(path.Base(name)))) == 0
-	}
-	return false
+	return len(validation.IsDNS1123Subdomain(strings.ToLower(path.Base(name)))) == 0
 }
 
 // acceptCommand returns the command that accepts, from the root of the module.

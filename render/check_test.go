@@ -320,7 +320,7 @@ func TestRefused(t *testing.T) {
 			tr := tree()
 			tr.Texts = []render.Text{{Name: "x.sh", Content: content("")}}
 			return tr
-		}(), `text "x.sh": name: must end in .md, .yaml, .yml or .txt`},
+		}(), `text "x.sh": name: must end in one of .md, .yaml, .yml, .txt`},
 		{"another domain in a text", func() render.Tree {
 			tr := tree()
 			tr.Texts = []render.Text{{Name: "x.md", Content: content("see example.local")}}
@@ -560,8 +560,8 @@ func TestContracts(t *testing.T) {
 	}
 }
 
-// TestCase: names that are one where names have no case.
-func TestCase(t *testing.T) {
+// TestNames: names of texts, some of which are one where names have no case.
+func TestNames(t *testing.T) {
 	for _, tc := range []struct {
 		texts []string
 		layer string
@@ -571,7 +571,15 @@ func TestCase(t *testing.T) {
 		{[]string{"docs/A.md", "docs/a.md"}, "base", "docs/a.md: differs from docs/A.md in case only"},
 		{[]string{"NOTES.md"}, "notes.md", "NOTES.md: differs from notes.md in case only"},
 		{[]string{"notes.md"}, "notes.md", "notes.md: two files have this name"},
-		{[]string{"README.md", "docs/README.md"}, "base", ""},
+		{[]string{"docs/x.md", "docs/x.md/y.md"}, "base", "docs/x.md: two files have this name, or a file and a folder"},
+		{[]string{"docs/deep/A.md", "docs/deep/a.md"}, "base", "docs/deep/a.md: differs from docs/deep/A.md in case only"},
+		{[]string{"docs/Deep/a.md"}, "base", `text "docs/Deep/a.md": folder "Deep": name: `},
+		{[]string{"docs//a.md"}, "base", `text "docs//a.md": folder "": name: `},
+		{[]string{"/a.md"}, "base", `text "/a.md": folder "": name: `},
+		{[]string{"docs/../a.md"}, "base", `text "docs/../a.md": folder "..": name: `},
+		{[]string{"docs/.md"}, "base", `text "docs/.md": file ".md": name: `},
+		{[]string{"base/docs/a.md"}, "base", `text "base/docs/a.md": name: base is a layer: what stands there is applied`},
+		{[]string{"README.md", "docs/README.md", "docs/deep/er/README.md", "docs/deep/x.yml"}, "base", ""},
 	} {
 		tr := tree()
 		tr.Layers[0].Name = tc.layer

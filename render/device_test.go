@@ -3,6 +3,7 @@ package render
 import (
 	"errors"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,11 +18,11 @@ func TestOtherDevice(t *testing.T) {
 	}
 	tree := Tree{Name: "a test", Layers: []Layer{{Name: "a", Files: []File{{Name: "f"}}}, {Name: "b", Files: []File{{Name: "f"}}}}}
 	crossDevice := errors.New("invalid cross-device link")
-	d := &directory{tree: tree, root: dir, rename: func(from, to string) error {
-		if filepath.Dir(to) == filepath.Join(dir, "b") {
+	d := &directory{tree: tree, root: dir, rename: func(in *os.Root, from, to string) error {
+		if path.Dir(to) == "b" {
 			return crossDevice
 		}
-		return os.Rename(from, to)
+		return in.Rename(from, to)
 	}}
 	_, err := tree.render(d)
 	if err == nil || !strings.Contains(err.Error(), filepath.Join(dir, "b")+": a file cannot be moved into it") || !strings.HasSuffix(err.Error(), crossDevice.Error()) {

@@ -2,11 +2,14 @@ package render
 
 import (
 	"bytes"
+	"cmp"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
+	"iter"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -25,12 +28,13 @@ import (
 //
 // New texts are staged in a folder of the directory and moved to their place
 // after the last check, a folder that is new in one move: an interruption
-// leaves each file old or new. So a layer's folder must be a folder of the
-// directory's own file system, and no link. While a rendering into the
+// leaves each file old or new. So the folders of what is rendered must be
+// folders of the directory's own file system, and no links; nothing outside of
+// the directory is ever read or written. While a rendering into the
 // directory is under way, another one is refused, except on Windows and on
 // file systems without flock(2).
 func (t Tree) WriteDir(dir string) (Report, error) {
-	return t.render(&directory{tree: t, root: dir, rename: os.Rename})
+	return t.render(&directory{tree: t, root: dir, rename: (*os.Root).Rename})
 }
 
 const stagePrefix = ".render-stage-"
@@ -41,26 +45,92 @@ type directory struct {
 	paths []string
 	// exists tells which paths are there already.
 	exists []bool
-	// folders are those of the paths; true: the folder is there already.
+	// folders are those that the paths are in; true: it is there already.
 	folders map[string]bool
 	// stale paths are removed.
 	stale   []string
 	made    []string // the root, and what it is in, if they were not there
 	lock    *os.File // the root, locked
+	in      *os.Root // the root: all paths are below it
 	refused bool     // nothing may be written
-	rename  func(from, to string) error
+	rename  func(in *os.Root, from, to string) error
 
 	read sync.Pool // *bytes.Buffer, for the files that are there
 
 	mu      sync.Mutex
-	stage   string          // made with the first file that differs
-	holding map[string]bool // folders that the stage has
+	opened  map[string]*os.Root // folders of the root, as their files need them
+	stage   string              // made with the first file that differs
+	holding map[string]bool     // folders that the stage has
+	movable map[string]bool     // folders to which the stage can be moved
 	staged  []int
 }
 
-// at is where a path stands.
+// at is where a path stands, for messages.
 func (d *directory) at(path string) string {
 	return filepath.Join(d.root, filepath.FromSlash(path))
+}
+
+// wrap says of an error in which directory it happened.
+func (d *directory) wrap(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", d.root, err)
+}
+
+// folder opens a folder of the root once for all of its files.
+func (d *directory) folder(name string) (*os.Root, error) {
+	if name == "." {
+		return d.in, nil
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if opened, ok := d.opened[name]; ok {
+		return opened, nil
+	}
+	opened, err := d.in.OpenRoot(name)
+	if err == nil {
+		if d.opened == nil {
+			d.opened = make(map[string]*os.Root)
+		}
+		d.opened[name] = opened
+	}
+	return opened, err
+}
+
+func (d *directory) openFile(name string) (*os.File, error) {
+	folder, err := d.folder(path.Dir(name))
+	if err != nil {
+		return nil, err
+	}
+	return folder.Open(path.Base(name))
+}
+
+func (d *directory) writeFile(name string, text []byte) error {
+	folder, err := d.folder(path.Dir(name))
+	if err != nil {
+		return err
+	}
+	return folder.WriteFile(path.Base(name), text, 0o644)
+}
+
+// closeFolders closes what folder opened, before folders are moved.
+func (d *directory) closeFolders() {
+	for _, opened := range d.opened {
+		opened.Close()
+	}
+	d.opened = nil
+}
+
+// parents are the folders that a path is in, outermost first.
+func parents(path string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i, r := range path {
+			if r == '/' && !yield(path[:i]) {
+				return
+			}
+		}
+	}
 }
 
 // prepare looks at what is there.
@@ -69,10 +139,10 @@ func (d *directory) prepare(paths []string) error {
 	d.folders = make(map[string]bool)
 	index := make(map[string]int, len(paths))
 	names := make(map[string]string, len(paths)) // by their lower case
-	for i, path := range paths {
-		index[path] = i
-		names[strings.ToLower(path)] = path
-		if folder, _, ok := strings.Cut(path, "/"); ok {
+	for i, name := range paths {
+		index[name] = i
+		names[strings.ToLower(name)] = name
+		for folder := range parents(name) {
 			d.folders[folder] = false
 			names[strings.ToLower(folder)] = folder
 		}
@@ -87,46 +157,51 @@ func (d *directory) prepare(paths []string) error {
 	}
 
 	var errs []error
-	look := []string{""} // the root, then its folders
+	look := []string{"."} // the root, then all folders below it
 	for k := 0; k < len(look); k++ {
 		folder := look[k]
-		entries, err := os.ReadDir(d.at(folder))
+		entries, err := fs.ReadDir(d.in.FS(), folder)
+		if _, wanted := d.folders[folder]; err != nil && !wanted && folder != "." && errors.Is(err, fs.ErrPermission) {
+			continue // what cannot be read was not written here
+		}
 		if err != nil {
-			errs = append(errs, err)
+			errs = append(errs, d.wrap(err))
 			continue
 		}
 		for _, e := range entries {
-			path := strings.TrimPrefix(folder+"/"+e.Name(), "/")
-			i, wanted := index[path]
-			_, wantedFolder := d.folders[path]
-			name, alike := names[strings.ToLower(path)]
+			at := path.Join(folder, e.Name())
+			i, wanted := index[at]
+			_, wantedFolder := d.folders[at]
+			name, alike := names[strings.ToLower(at)]
 			switch {
-			case alike && name != path:
-				errs = append(errs, fmt.Errorf("%s: differs from %s in case only, which is one name on macOS and Windows: move it away", d.at(path), name))
+			case alike && name != at:
+				errs = append(errs, fmt.Errorf("%s: differs from %s in case only, which is one name on macOS and Windows: move it away", d.at(at), name))
 			case wantedFolder && e.Type()&fs.ModeSymlink != 0:
-				errs = append(errs, fmt.Errorf("%s: is a link, and a layer must be a folder of this directory: remove the link, or render into the directory that it leads to", d.at(path)))
+				errs = append(errs, fmt.Errorf("%s: is a link, and must be a folder of this directory: remove the link, or render into the directory that it leads to", d.at(at)))
+			case wantedFolder && !e.IsDir():
+				errs = append(errs, fmt.Errorf("%s: is not a directory: move it away, or choose another directory", d.at(at)))
 			case wanted && !e.Type().IsRegular():
-				errs = append(errs, fmt.Errorf("%s: is not a regular file: move it away, or choose another directory", d.at(path)))
+				errs = append(errs, fmt.Errorf("%s: is not a regular file: move it away, or choose another directory", d.at(at)))
 			case wanted:
 				d.exists[i] = true // put reads it, and looks whose it is
 			case e.IsDir() && strings.HasPrefix(e.Name(), stagePrefix):
-				d.stale = append(d.stale, path) // of an interrupted rendering
+				d.stale = append(d.stale, at) // of an interrupted rendering
 			case wantedFolder:
-				d.folders[path] = true
-				look = append(look, path)
-			case folder == "" && e.IsDir():
-				look = append(look, path) // may be what was a layer
-			case layers[folder] && applied(path) && !e.IsDir() && !e.Type().IsRegular():
-				errs = append(errs, d.foreign(path)) // a link, which kubectl follows
+				d.folders[at] = true
+				look = append(look, at)
+			case e.IsDir() && !strings.HasPrefix(e.Name(), "."):
+				look = append(look, at) // may be one of an earlier rendering
+			case layers[folder] && applied(at) && !e.IsDir() && !e.Type().IsRegular():
+				errs = append(errs, d.foreign(at)) // a link, which kubectl follows
 			case e.Type().IsRegular():
-				own, err := d.own(path)
+				own, err := d.own(at)
 				switch {
 				case err != nil:
 					errs = append(errs, err)
 				case own:
-					d.stale = append(d.stale, path)
-				case layers[folder] && applied(path):
-					errs = append(errs, d.foreign(path))
+					d.stale = append(d.stale, at)
+				case layers[folder] && applied(at):
+					errs = append(errs, d.foreign(at))
 				}
 			}
 		}
@@ -158,13 +233,14 @@ func (d *directory) open() error {
 			dir.Close()
 			return err
 		}
-		locked, err := dir.Stat()
+		same := false
+		in, err := os.OpenRoot(d.root)
 		if err == nil {
-			var there fs.FileInfo
-			if there, err = os.Stat(d.root); err == nil && os.SameFile(locked, there) {
-				d.lock = dir
+			if same, err = sameFile(dir, in); same {
+				d.lock, d.in = dir, in
 				return nil
 			}
+			in.Close()
 		}
 		dir.Close()
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -173,9 +249,20 @@ func (d *directory) open() error {
 	}
 }
 
+// sameFile reports whether what was locked is what is written to.
+func sameFile(locked *os.File, in *os.Root) (bool, error) {
+	a, err := locked.Stat()
+	if err != nil {
+		return false, err
+	}
+	b, err := in.Stat(".")
+	return err == nil && os.SameFile(a, b), err
+}
+
 // close gives the lock back.
 func (d *directory) close() {
 	if d.lock != nil {
+		d.in.Close()
 		d.lock.Close()
 	}
 }
@@ -206,12 +293,15 @@ func (d *directory) foreign(path string) error {
 // own looks for the Tree's header in the first line of a file that is not
 // rendered.
 func (d *directory) own(path string) (bool, error) {
-	f, err := os.Open(d.at(path))
+	if !slices.Contains(endings, filepath.Ext(path)) {
+		return false, nil
+	}
+	f, err := d.in.Open(path)
 	if errors.Is(err, fs.ErrPermission) {
 		return false, nil // what cannot be read was not written here
 	}
 	if err != nil {
-		return false, err
+		return false, d.wrap(err)
 	}
 	defer f.Close()
 	head := make([]byte, len(d.tree.header(path)))
@@ -236,16 +326,16 @@ func (d *directory) put(i int, text []byte) error {
 	}
 	stage, err := d.addStaged(i)
 	if stage == "" || err != nil {
-		return err
+		return d.wrap(err)
 	}
-	return os.WriteFile(filepath.Join(stage, filepath.FromSlash(path)), text, 0o644)
+	return d.wrap(d.writeFile(stage+"/"+path, text))
 }
 
 // same says whether a file of the Tree holds the text.
 func (d *directory) same(path string, text []byte) (bool, error) {
-	f, err := os.Open(d.at(path))
+	f, err := d.openFile(path)
 	if err != nil {
-		return false, err
+		return false, d.wrap(err)
 	}
 	defer f.Close()
 	old, ok := d.read.Get().(*bytes.Buffer)
@@ -255,7 +345,7 @@ func (d *directory) same(path string, text []byte) (bool, error) {
 	defer d.read.Put(old)
 	old.Reset()
 	if _, err := old.ReadFrom(f); err != nil {
-		return false, err
+		return false, d.wrap(err)
 	}
 	if bytes.Equal(old.Bytes(), text) {
 		return true, nil
@@ -277,90 +367,127 @@ func (d *directory) addStaged(i int) (stage string, err error) {
 	}
 	defer func() { d.refused = err != nil }()
 	if d.stage == "" {
-		if d.stage, err = os.MkdirTemp(d.root, stagePrefix); err != nil {
+		if err := d.makeStage(); err != nil {
 			return "", err
 		}
-		d.holding = make(map[string]bool)
 	}
-	if folder, _, ok := strings.Cut(d.paths[i], "/"); ok && !d.holding[folder] {
-		if err := os.Mkdir(filepath.Join(d.stage, folder), 0o755); err != nil {
-			return "", err
+	name := d.paths[i]
+	for folder := range parents(name) {
+		if !d.holding[folder] {
+			if err := d.in.Mkdir(d.stage+"/"+folder, 0o755); err != nil {
+				return "", err
+			}
+			d.holding[folder] = true
 		}
-		if err := d.movable(folder); err != nil {
-			return "", err
-		}
-		d.holding[folder] = true
+	}
+	if err := d.checkMove(path.Dir(d.unit(name))); err != nil {
+		return "", err
 	}
 	d.staged = append(d.staged, i)
 	return d.stage, nil
 }
 
-// movable sees to it that files can be moved to a folder that is there, by
-// moving an empty one: neither into another file system nor without the right
-// to write can they.
-func (d *directory) movable(folder string) error {
-	if !d.folders[folder] {
-		return nil
-	}
-	from := filepath.Join(d.stage, stagePrefix+"empty")
-	if err := os.Mkdir(from, 0o755); err != nil {
+func (d *directory) makeStage() error {
+	for {
+		stage := stagePrefix + rand.Text()
+		err := d.in.Mkdir(stage, 0o700)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err == nil {
+			d.stage, d.holding, d.movable = stage, make(map[string]bool), make(map[string]bool)
+		}
 		return err
 	}
-	to := filepath.Join(d.at(folder), filepath.Base(d.stage))
-	if err := d.rename(from, to); err != nil {
-		return fmt.Errorf("%s: a file cannot be moved into it from %s, and a layer must be a folder of the same file system that can be written: %w", d.at(folder), d.root, err)
+}
+
+// unit is what is moved in one move to bring a path to its place: the
+// outermost folder that is new, or the file itself.
+func (d *directory) unit(path string) string {
+	for folder := range parents(path) {
+		if !d.folders[folder] {
+			return folder
+		}
 	}
-	return os.Remove(to)
+	return path
+}
+
+// checkMove sees to it that files can be moved to a folder that is there, by
+// moving an empty one: neither into another file system nor without the right
+// to write can they.
+func (d *directory) checkMove(folder string) error {
+	if folder == "." || d.movable[folder] {
+		return nil
+	}
+	from, to := d.stage+"/"+stagePrefix+"empty", folder+"/"+d.stage
+	if err := d.in.Mkdir(from, 0o755); err != nil {
+		return err
+	}
+	if err := d.rename(d.in, from, to); err != nil {
+		return fmt.Errorf("%s: a file cannot be moved into it from %s, and it must be a folder of the same file system that can be written: %w", d.at(folder), d.root, err)
+	}
+	d.movable[folder] = true
+	return d.in.Remove(to)
 }
 
 // commit moves what was staged to its place, and removes what is stale.
 func (d *directory) commit(report *Report) error {
 	defer d.close()
+	d.closeFolders()
 	if d.stage != "" {
-		defer os.RemoveAll(d.stage)
-	}
-	move := func(path string) error {
-		return d.rename(filepath.Join(d.stage, filepath.FromSlash(path)), d.at(path))
-	}
-	for _, folder := range sorted(d.holding) {
-		if !d.folders[folder] { // new: it takes its place as a whole
-			if err := move(folder); err != nil {
-				return err
-			}
-		}
+		defer d.in.RemoveAll(d.stage)
 	}
 	slices.Sort(d.staged)
+	moved := make(map[string]bool)
+	var units []string
 	for _, i := range d.staged {
-		if folder, _, ok := strings.Cut(d.paths[i], "/"); !ok || d.folders[folder] {
-			if err := move(d.paths[i]); err != nil {
-				return err
-			}
-		}
 		report.Written = append(report.Written, d.paths[i])
+		if unit := d.unit(d.paths[i]); !moved[unit] {
+			moved[unit] = true
+			units = append(units, unit)
+		}
 	}
-	for _, path := range d.stale {
-		if err := os.RemoveAll(d.at(path)); err != nil {
-			return err
+	// Folders that are new come first.
+	slices.SortStableFunc(units, func(a, b string) int {
+		return cmp.Compare(d.rank(a), d.rank(b))
+	})
+	for _, unit := range units {
+		if err := d.rename(d.in, d.stage+"/"+unit, unit); err != nil {
+			return d.wrap(err)
 		}
-		if !strings.HasPrefix(filepath.Base(path), stagePrefix) {
-			report.Removed = append(report.Removed, path)
+	}
+	for _, name := range d.stale {
+		if err := d.in.RemoveAll(name); err != nil {
+			return d.wrap(err)
 		}
-		if folder, _, ok := strings.Cut(path, "/"); ok {
-			os.Remove(d.at(folder)) // if that was its last file
+		if !strings.HasPrefix(path.Base(name), stagePrefix) {
+			report.Removed = append(report.Removed, name)
+		}
+		for folder := path.Dir(name); folder != "."; folder = path.Dir(folder) {
+			if d.in.Remove(folder) != nil {
+				break // there is something in it
+			}
 		}
 	}
 	return nil
 }
 
+// rank is 0 for a folder that is new, and 1 for a file.
+func (d *directory) rank(unit string) int {
+	if _, folder := d.folders[unit]; folder {
+		return 0
+	}
+	return 1
+}
+
 // abort leaves everything as it was.
 func (d *directory) abort() {
 	defer d.close()
+	d.closeFolders()
 	if d.stage != "" {
-		os.RemoveAll(d.stage)
+		d.in.RemoveAll(d.stage)
 	}
 	for _, dir := range slices.Backward(d.made) {
 		os.Remove(dir) // unless there is something in it
 	}
 }
-
-func sorted(set map[string]bool) []string { return slices.Sorted(maps.Keys(set)) }

@@ -170,7 +170,7 @@ func TestWriteDirRefuses(t *testing.T) {
 				}
 			},
 			func() render.Tree { return tree() },
-			"apps: is a link, and a layer must be a folder of this directory",
+			"apps: is a link, and must be a folder of this directory",
 		},
 		{
 			"a layer that is a link to a folder",
@@ -181,7 +181,37 @@ func TestWriteDirRefuses(t *testing.T) {
 				}
 			},
 			func() render.Tree { return tree() },
-			"apps: is a link, and a layer must be a folder of this directory",
+			"apps: is a link, and must be a folder of this directory",
+		},
+		{
+			"a link far below",
+			func(t *testing.T, dir string) {
+				elsewhere := t.TempDir()
+				write(t, filepath.Join(dir, "docs/notes.txt"), "mine")
+				if err := os.Symlink(elsewhere, filepath.Join(dir, "docs", "deep")); err != nil {
+					t.Fatal(err)
+				}
+			},
+			func() render.Tree { return deep() },
+			"docs/deep: is a link, and must be a folder of this directory",
+		},
+		{
+			"a folder far below that differs in case only",
+			func(t *testing.T, dir string) { write(t, filepath.Join(dir, "docs/Deep/notes.txt"), "x") },
+			func() render.Tree { return deep() },
+			"docs/Deep: differs from docs/deep in case only",
+		},
+		{
+			"a file where a folder belongs",
+			func(t *testing.T, dir string) { write(t, filepath.Join(dir, "docs/deep"), "x") },
+			func() render.Tree { return deep() },
+			"docs/deep: is not a directory",
+		},
+		{
+			"a foreign file far below",
+			func(t *testing.T, dir string) { write(t, filepath.Join(dir, "docs/deep/er/ci.yml"), "a: 1\n") },
+			func() render.Tree { return deep() },
+			"docs/deep/er/ci.yml: is no file of a test, and is in the way",
 		},
 		{
 			"a file that differs in case only",
@@ -226,7 +256,7 @@ func TestWriteDirRefuses(t *testing.T) {
 			"a file where a layer belongs",
 			func(t *testing.T, dir string) { write(t, filepath.Join(dir, "apps"), "") },
 			func() render.Tree { return tree() },
-			"not a directory",
+			"apps: is not a directory: move it away",
 		},
 		{
 			"a mistake in the last file",
@@ -258,6 +288,53 @@ func TestWriteDirRefuses(t *testing.T) {
 				t.Errorf("the directory changed: before %v, after %v", slices.Sorted(maps.Keys(before)), slices.Sorted(maps.Keys(after)))
 			}
 		})
+	}
+}
+
+// deep is the tree with texts far below.
+func deep(texts ...string) render.Tree {
+	tr := tree()
+	for _, name := range append([]string{"docs/deep/er/ci.yml"}, texts...) {
+		tr.Texts = append(tr.Texts, render.Text{Name: name, Content: content("a: 1\n")})
+	}
+	return tr
+}
+
+// TestDeep: a text can stand in a folder of a folder, and what nobody renders
+// any more goes with its folders.
+func TestDeep(t *testing.T) {
+	dir := t.TempDir()
+	for _, step := range []struct {
+		tree             render.Tree
+		written, removed []string
+	}{
+		{deep(), []string{"base/namespace.yaml", "apps/config.yaml", "apps/more.yaml", "apps/web.yaml", "docs/deep/er/ci.yml"}, nil},
+		{deep(), nil, nil},
+		{deep("docs/README.md", "docs/deep/b.txt", "docs/new/er/c.md"), []string{"docs/README.md", "docs/deep/b.txt", "docs/new/er/c.md"}, nil},
+		{deep("docs/deep/b.txt"), nil, []string{"docs/README.md", "docs/new/er/c.md"}},
+		{tree(), nil, []string{"docs/deep/b.txt", "docs/deep/er/ci.yml"}},
+	} {
+		report, err := step.tree.WriteDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(report.Written, step.written) || !slices.Equal(report.Removed, step.removed) {
+			t.Errorf("wrote %v, removed %v, want %v and %v", report.Written, report.Removed, step.written, step.removed)
+		}
+		files, _, err := step.tree.Files()
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := make(map[string]string)
+		for _, f := range files {
+			want[f.Path] = string(f.Data)
+		}
+		if got := snapshot(t, dir); !maps.Equal(got, want) {
+			t.Errorf("on disk %v, want %v", slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "docs")); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("a folder is left over")
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"reflect"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -88,6 +89,9 @@ type Tree struct {
 	Confirmed bool
 }
 
+// endings of the files that can be rendered.
+var endings = []string{".md", ".yaml", ".yml", ".txt"}
+
 // Layer is files that are applied together by the same hands.
 type Layer struct {
 	// Name of its directory.
@@ -111,9 +115,10 @@ type File struct {
 
 // Text is a file beside the layers.
 type Text struct {
-	// Name with its ending, .md, .yaml, .yml or .txt. It may have a folder, which
-	// is no layer: one that kubectl could apply should, so that nobody
-	// applies it by chance with the whole directory.
+	// Name with its ending, .md, .yaml, .yml or .txt. It may have folders
+	// before it, with slashes, the first of which is no layer: a text that
+	// kubectl could apply should have one, so that nobody applies it by chance
+	// with the whole directory.
 	Name string
 	// Content makes what follows the first line, which says who rendered the
 	// file. It is called where texts are rendered, and nowhere else.
@@ -311,31 +316,39 @@ func (t Tree) jobs() ([]job, error) {
 		slices.SortFunc(jobs[first:], func(a, b job) int { return strings.Compare(a.path, b.path) })
 	}
 	for _, text := range t.Texts {
-		if !slices.ContainsFunc([]string{".md", ".yaml", ".yml", ".txt"}, func(ext string) bool { return strings.HasSuffix(text.Name, ext) }) {
-			errs = append(errs, fmt.Errorf("text %q: name: must end in .md, .yaml, .yml or .txt", text.Name))
+		if !slices.Contains(endings, path.Ext(text.Name)) {
+			errs = append(errs, fmt.Errorf("text %q: name: must end in one of %s", text.Name, strings.Join(endings, ", ")))
 		}
-		folder, name := path.Split(text.Name)
-		checkName("text", strings.ToLower(name))
-		if folder = strings.TrimSuffix(folder, "/"); folder != "" {
-			checkName("text "+text.Name+": folder", folder)
-			if seen[folder] {
-				errs = append(errs, fmt.Errorf("text %q: name: %s is a layer: what stands there is applied", text.Name, folder))
+		elements := strings.Split(text.Name, "/")
+		for i, element := range elements {
+			if i == len(elements)-1 {
+				checkName("text "+strconv.Quote(text.Name)+": file", strings.ToLower(element))
+			} else {
+				checkName("text "+strconv.Quote(text.Name)+": folder", element)
 			}
+		}
+		if len(elements) > 1 && seen[elements[0]] {
+			errs = append(errs, fmt.Errorf("text %q: name: %s is a layer: what stands there is applied", text.Name, elements[0]))
 		}
 		if text.Content == nil {
 			errs = append(errs, fmt.Errorf("text %q: content: say how it is made", text.Name))
 		}
 		jobs = append(jobs, job{path: text.Name, text: text.Content})
 	}
-	// Files, and the folders of layers: on some systems names have no case.
+	// Files and folders: on some systems names have no case.
 	paths := make(map[string]string, len(jobs)+len(t.Layers))
 	for name := range seen {
 		paths[strings.ToLower(name)] = name
 	}
+	for _, text := range t.Texts {
+		for folder := range parents(text.Name) {
+			paths[strings.ToLower(folder)] = folder
+		}
+	}
 	for _, j := range jobs {
 		switch other, ok := paths[strings.ToLower(j.path)]; {
 		case other == j.path:
-			errs = append(errs, fmt.Errorf("%s: two files have this name: give each its own", j.path))
+			errs = append(errs, fmt.Errorf("%s: two files have this name, or a file and a folder: give each its own", j.path))
 		case ok:
 			errs = append(errs, fmt.Errorf("%s: differs from %s in case only, which is one name on macOS and Windows: give each its own", j.path, other))
 		}
