@@ -25,7 +25,7 @@ import (
 // lost. They are typed into sh and into bash, by somebody whose editor fills
 // in what is missing.
 func TestSecrets(t *testing.T) {
-	environment := apps.EnvironmentNames()[0]
+	environment := apps.Environments().Names()[0]
 	tree, err := apps.Tree(environment, render.Images{Tag: "0123456789abcdef0123456789abcdef01234567"})
 	if err != nil {
 		t.Fatal(err)
@@ -199,7 +199,7 @@ func (p person) values(namespace string) string {
 	for _, s := range list.Items {
 		live[s.Name] = s
 	}
-	set, err := apps.Secrets(apps.EnvironmentNames()[0])
+	set, err := apps.Secrets(apps.Environments().Names()[0])
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -219,7 +219,7 @@ const isEditor = "FLEET_E2E_EDITOR"
 
 // edit fills in what is missing in a file, as a person would.
 func edit(file string) error {
-	set, err := apps.Secrets(apps.EnvironmentNames()[0])
+	set, err := apps.Secrets(apps.Environments().Names()[0])
 	if err != nil {
 		return err
 	}
