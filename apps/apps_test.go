@@ -271,7 +271,7 @@ func TestIncidents(t *testing.T) {
 			for _, layer := range tree.Layers {
 				for _, file := range layer.Files {
 					for i, c := range file.Components {
-						if t, ok := c.(components.TLSIngress); ok && t.Backend.Name == name {
+						if t, ok := c.(components.TLSIngress); ok && t.Backend.Service().Name == name {
 							change(&t)
 							file.Components[i] = t
 						}

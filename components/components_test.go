@@ -183,7 +183,10 @@ func TestRefused(t *testing.T) {
 		{"no Ingress fields", components.TLSIngress{}, []string{"host: Required", "backend: Required", "issuer: Required", "redirect: Required value: give the redirect middleware"}},
 		{"a host that is no name", ingress(func(i *components.TLSIngress) { i.Host = "www.Example.com/x" }), []string{"TLSIngress shop/web: host: Invalid value"}},
 		{"a middleware without name", ingress(func(i *components.TLSIngress) { i.Middlewares = []components.MiddlewareRef{{}} }), []string{"middlewares[0]: Required"}},
-		{"a sign-in at another host", ingress(func(i *components.TLSIngress) { i.Host = "shop.example.com"; i.Backend.Login = login() }),
+		{"a sign-in at another host", ingress(func(i *components.TLSIngress) {
+			i.Host = "shop.example.com"
+			i.Backend = with(web(), func(w *components.WebApp) { w.Login = login() })
+		}),
 			[]string{`host: Invalid value: "shop.example.com": the sign-in of web sends browsers back to www.example.com`}},
 
 		// The rest.

@@ -1,6 +1,11 @@
 package components
 
 import (
+	"cmp"
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
 	"strings"
 
 	networkingv1 "k8s.io/api/networking/v1"
@@ -11,28 +16,40 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/internal/validate"
 )
 
-// TLSIngress gives an app its public address: one host on both entry points
-// of Traefik, HTTP answered by the redirect, HTTPS with a certificate that
-// cert-manager keeps.
+// TLSIngress gives a Service its public address: one host or several, HTTPS
+// with a certificate that cert-manager keeps, and with Traefik both entry
+// points, HTTP answered by the redirect.
 //
 // The redirect belongs to this router alone. cert-manager's HTTP-01 solver
 // has a router of its own whose rule is longer, and Traefik prefers the
 // longer rule, so a challenge is answered and never redirected, as long as
 // no priority is set by hand (Traefik documentation, "Routers: priority").
 type TLSIngress struct {
+	// Name of the Ingress. If empty, that of the backend.
+	Name string
 	// Host is the public name.
 	Host string
-	// Backend is the app that answers. The object takes its name and namespace.
-	Backend WebApp
+	// Aliases are further public names, which lead to the same as Host and
+	// stand in the same certificate.
+	Aliases []string
+	// Backend is the Service that answers: a [WebApp], a [StatefulSet], or a
+	// [Service] that something else makes. The Ingress is in its namespace: an
+	// Ingress reaches no other.
+	Backend Backend
+	// Paths lead to other Services of the namespace. What no path matches goes
+	// to the Backend.
+	Paths []Path
 	// Issuer is the ClusterIssuer of cert-manager.
 	Issuer string
-	// Redirect is the middleware that sends HTTP to HTTPS.
+	// Redirect is the middleware that sends HTTP to HTTPS. It is demanded for
+	// the class traefik. For a class that is not Traefik's, leave it empty:
+	// then the Ingress has no annotation of Traefik.
 	Redirect MiddlewareRef
 	// Middlewares come after the redirect, in this order.
 	Middlewares []MiddlewareRef
 	// Class of the Ingress. If empty, traefik.
 	Class string
-	// SecretName of the certificate. If empty, the name of the backend with
+	// SecretName of the certificate. If empty, the name of the Ingress with
 	// -tls. The Certificate takes the same name, so no two may share it.
 	SecretName string
 	// Assumed says that nobody has confirmed that the live Ingress of the app,
@@ -40,6 +57,45 @@ type TLSIngress struct {
 	Assumed bool
 	// Changes are the last words on the object.
 	Changes []Change
+}
+
+// Path leads to a Service of its own.
+type Path struct {
+	// Path from its beginning, with all below it.
+	Path string
+	// Exact means the path alone, and nothing below it.
+	Exact bool
+	// Backend is the Service that answers.
+	Backend Backend
+}
+
+// Backend is a Service to which an Ingress can lead.
+type Backend interface{ Service() Service }
+
+// Service is the Service of something else: of another layer, of an operator,
+// or one that is typed out.
+type Service struct {
+	// Name and Namespace of the Service.
+	Name, Namespace string
+	// Port of the Service by its name, or by its number in digits.
+	Port string
+}
+
+// Service implements [Backend].
+func (s Service) Service() Service { return s }
+
+// Service is the app's, for an Ingress.
+func (w WebApp) Service() Service { return Workload(w).toService(webApp) }
+
+// Service is the workload's, for an Ingress.
+func (s StatefulSet) Service() Service { return Workload(s).toService(statefulSet) }
+
+func (w Workload) toService(k kind) Service {
+	s := Service{Name: w.Name, Namespace: w.Namespace, Port: k.port}
+	if w.Port == 0 {
+		s.Port = ""
+	}
+	return s
 }
 
 // MiddlewareRef names a middleware of Traefik that an Ingress uses. It is
@@ -56,49 +112,70 @@ const (
 	annotationMiddlewares = "traefik.ingress.kubernetes.io/router.middlewares"
 )
 
+// defaultClass is Traefik's, as k3s has it.
+const defaultClass = "traefik"
+
 // About implements [Component].
 func (t TLSIngress) About() About {
 	if !t.Assumed {
 		return About{}
 	}
+	backend := serviceOf(t.Backend)
 	return About{Assumed: []Assumption{{
-		What:    "TLSIngress " + t.Backend.Namespace + "/" + t.Backend.Name + ": the name of the Secret with its certificate",
+		What:    "TLSIngress " + backend.Namespace + "/" + t.name() + ": the name of the Secret with its certificate",
 		Value:   t.secretName(),
-		Confirm: "`kubectl -n " + t.Backend.Namespace + " get ingress -o 'custom-columns=NAME:.metadata.name,HOST:.spec.rules[*].host,SECRET:.spec.tls[*].secretName'`",
+		Confirm: "`kubectl -n " + backend.Namespace + " get ingress -o 'custom-columns=NAME:.metadata.name,HOST:.spec.rules[*].host,SECRET:.spec.tls[*].secretName'`",
 		Until:   "it is rendered; where a running host has another name, its visitors see the default certificate of Traefik until the new one is there, about a minute: confirm it before the first apply to a tier that runs. The old Secret stays",
 		Buys:    "the certificate that the host has is kept",
 	}}}
 }
 
-func (t TLSIngress) secretName() string {
-	if t.SecretName == "" {
-		return t.Backend.Name + "-tls"
+func (t TLSIngress) name() string { return cmp.Or(t.Name, serviceOf(t.Backend).Name) }
+
+func (t TLSIngress) secretName() string { return cmp.Or(t.SecretName, t.name()+"-tls") }
+
+// serviceOf is the Service of a backend that may be nil.
+func serviceOf(b Backend) Service {
+	if b == nil || reflect.ValueOf(b).Kind() == reflect.Pointer && reflect.ValueOf(b).IsNil() {
+		return Service{}
 	}
-	return t.SecretName
+	return b.Service()
 }
 
 // Objects implements [Component].
 func (t TLSIngress) Objects() ([]Object, error) {
-	web := t.Backend
-	class, secret := t.Class, t.secretName()
-	if class == "" {
-		class = "traefik"
-	}
+	backend := serviceOf(t.Backend)
+	class := cmp.Or(t.Class, defaultClass)
+	hosts := append([]string{t.Host}, t.Aliases...)
 
 	var errs field.ErrorList
-	errs = validate.Host(errs, field.NewPath("host"), t.Host)
-	if web.Name == "" || web.Port == 0 {
-		errs = append(errs, field.Required(field.NewPath("backend"), "give the WebApp that answers, with its name and port"))
+	for i, host := range hosts {
+		path := field.NewPath("host")
+		if i > 0 {
+			path = field.NewPath("aliases").Index(i - 1)
+		}
+		errs = validate.Host(errs, path, host)
+		if slices.Index(hosts, host) < i {
+			errs = append(errs, field.Duplicate(path, host))
+		}
 	}
+	if t.Name != "" {
+		errs = validate.Name(errs, field.NewPath("name"), t.Name, validation.IsDNS1123Subdomain)
+	}
+	errs = append(errs, checkBackend(field.NewPath("backend"), backend)...)
 	if t.Issuer == "" {
 		errs = append(errs, field.Required(field.NewPath("issuer"), "name the ClusterIssuer, such as letsencrypt-prod"))
 	}
-	if t.SecretName != "" || web.Name != "" {
-		errs = validate.Name(errs, field.NewPath("secretName"), secret, validation.IsDNS1123Subdomain)
+	if t.SecretName != "" {
+		errs = validate.Name(errs, field.NewPath("secretName"), t.SecretName, validation.IsDNS1123Subdomain)
 	}
+	traefik := class == defaultClass || t.Redirect.Name != ""
 	chain := []string{t.Redirect.String()}
-	if t.Redirect.Name == "" {
+	switch {
+	case traefik && t.Redirect.Name == "":
 		errs = append(errs, field.Required(field.NewPath("redirect"), "give the redirect middleware: without it the app answers in plain HTTP"))
+	case !traefik && len(t.Middlewares) > 0:
+		errs = append(errs, field.Forbidden(field.NewPath("middlewares"), "are Traefik's, and the class is "+class+": leave them out, or give the redirect where the class is one of Traefik"))
 	}
 	for i, m := range t.Middlewares {
 		if m.Name == "" {
@@ -106,39 +183,86 @@ func (t TLSIngress) Objects() ([]Object, error) {
 		}
 		chain = append(chain, m.String())
 	}
-	if web.Login != nil && web.Login.OIDCClient().Host != t.Host {
+	if web, ok := t.Backend.(WebApp); ok && web.Login != nil && !slices.Contains(hosts, web.Login.OIDCClient().Host) {
 		errs = append(errs, field.Invalid(field.NewPath("host"), t.Host,
 			"the sign-in of "+web.Name+" sends browsers back to "+web.Login.OIDCClient().Host+": the OIDCClient and the TLSIngress must have one host"))
 	}
 
-	objects := []Object{&networkingv1.Ingress{
+	var paths []networkingv1.HTTPIngressPath
+	seen := map[string]bool{"/false": true}
+	for i, p := range t.Paths {
+		path, to := field.NewPath("paths").Index(i), serviceOf(p.Backend)
+		key := fmt.Sprint(p.Path, p.Exact)
+		switch {
+		case !validate.IsPath(p.Path):
+			errs = append(errs, field.Invalid(path.Child("path"), p.Path, "must be a path that starts with one /, without spaces"))
+		case seen[key]:
+			errs = append(errs, field.Invalid(path.Child("path"), p.Path, "is there already: / is the backend's"))
+		}
+		seen[key] = true
+		errs = append(errs, checkBackend(path.Child("backend"), to)...)
+		if to.Namespace != backend.Namespace && to.Name != "" && backend.Name != "" {
+			errs = append(errs, field.Invalid(path.Child("backend", "namespace"), to.Namespace, "must be "+backend.Namespace+", as the backend's: an Ingress reaches the Services of its own namespace"))
+		}
+		paths = append(paths, ingressPath(p.Path, p.Exact, to))
+	}
+	paths = append(paths, ingressPath("/", false, backend))
+
+	ingress := &networkingv1.Ingress{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "networking.k8s.io/v1", Kind: "Ingress"},
-		ObjectMeta: meta(web.Namespace, web.Name),
+		ObjectMeta: meta(backend.Namespace, t.name()),
 		Spec: networkingv1.IngressSpec{
 			IngressClassName: &class,
-			TLS:              []networkingv1.IngressTLS{{Hosts: []string{t.Host}, SecretName: secret}},
-			Rules: []networkingv1.IngressRule{{
-				Host: t.Host,
-				IngressRuleValue: networkingv1.IngressRuleValue{HTTP: &networkingv1.HTTPIngressRuleValue{
-					Paths: []networkingv1.HTTPIngressPath{{
-						Path:     "/",
-						PathType: new(networkingv1.PathTypePrefix),
-						Backend: networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{
-							Name: web.Name,
-							Port: networkingv1.ServiceBackendPort{Name: portName},
-						}},
-					}},
-				}},
-			}},
+			TLS:              []networkingv1.IngressTLS{{Hosts: hosts, SecretName: t.secretName()}},
 		},
-	}}
-	objects[0].SetAnnotations(map[string]string{
-		annotationIssuer: t.Issuer,
+	}
+	for _, host := range hosts {
+		ingress.Spec.Rules = append(ingress.Spec.Rules, networkingv1.IngressRule{
+			Host:             host,
+			IngressRuleValue: networkingv1.IngressRuleValue{HTTP: &networkingv1.HTTPIngressRuleValue{Paths: slices.Clone(paths)}},
+		})
+	}
+	ingress.Annotations = map[string]string{annotationIssuer: t.Issuer}
+	if traefik {
 		// Both: router.tls would make the router TLS-only, and port 80 a 404
 		// (traefik issue 8444). On k3s, websecure has TLS by itself.
-		annotationEntrypoints: "web,websecure",
-		annotationMiddlewares: strings.Join(chain, ","),
-	})
+		ingress.Annotations[annotationEntrypoints] = "web,websecure"
+		ingress.Annotations[annotationMiddlewares] = strings.Join(chain, ",")
+	}
+	objects := []Object{ingress}
 	errs = append(errs, Apply(objects, t.Changes)...)
-	return objects, Mistakes("TLSIngress", web.Namespace, web.Name, errs)
+	return objects, Mistakes("TLSIngress", backend.Namespace, t.name(), errs)
+}
+
+// checkBackend is what is wrong with a backend. The rest of an app is told
+// where the app itself is rendered.
+func checkBackend(path *field.Path, s Service) field.ErrorList {
+	var errs field.ErrorList
+	if s.Name == "" || s.Port == "" {
+		return field.ErrorList{field.Required(path, "give the WebApp or the Service that answers, with its name and port")}
+	}
+	if s.Namespace == "" {
+		errs = append(errs, field.Required(path.Child("namespace"), "say the namespace"))
+	}
+	if n, err := strconv.Atoi(s.Port); err == nil {
+		return validate.Port(errs, path.Child("port"), int32(min(max(n, 0), 1<<17)))
+	}
+	for _, msg := range validation.IsValidPortName(s.Port) {
+		errs = append(errs, field.Invalid(path.Child("port"), s.Port, validate.Plain(msg)))
+	}
+	return errs
+}
+
+func ingressPath(path string, exact bool, to Service) networkingv1.HTTPIngressPath {
+	how, port := networkingv1.PathTypePrefix, networkingv1.ServiceBackendPort{Name: to.Port}
+	if exact {
+		how = networkingv1.PathTypeExact
+	}
+	if n, err := strconv.ParseInt(to.Port, 10, 32); err == nil {
+		port = networkingv1.ServiceBackendPort{Number: int32(n)}
+	}
+	return networkingv1.HTTPIngressPath{
+		Path: path, PathType: &how,
+		Backend: networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{Name: to.Name, Port: port}},
+	}
 }
