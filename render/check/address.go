@@ -53,6 +53,9 @@ func (r *reference) addresses(s *Set, text string, p *pods, do func(*reference),
 		}
 		r.to, r.key, r.address, r.inPod, r.guess = to, "", true, p != nil, guess
 		r.isPort, r.port = port != 0 && !s.headless(to), networkingv1.ServiceBackendPort{Number: port}
+		if a.wrongPort != "" && a.scheme != "" {
+			r.isPort, r.port = true, networkingv1.ServiceBackendPort{Name: a.wrongPort}
+		}
 		do(r)
 		r.address, r.inPod, r.guess, r.isPort = false, false, false, false
 	})
@@ -95,6 +98,8 @@ type address struct {
 	// scheme before it, empty if there is none.
 	scheme string
 	port   int32 // zero if there is none
+	// wrongPort is what stands where the port belongs, and is no number.
+	wrongPort string
 	// whole reports that the text is this address and nothing else but a path.
 	whole bool
 }
@@ -189,11 +194,11 @@ func hostChar(c byte) bool {
 func parseAddress(text string) (a address, ok bool) {
 	host, port, hasPort := strings.Cut(text, ":")
 	if hasPort {
-		n, err := strconv.ParseUint(port, 10, 16)
-		if err != nil {
-			return address{}, false
+		if n, err := strconv.ParseUint(port, 10, 16); err == nil {
+			a.port = int32(n)
+		} else {
+			a.wrongPort = port
 		}
-		a.port = int32(n)
 	}
 	host = strings.TrimSuffix(host, ".")
 	if host == "" || net.ParseIP(host) != nil {
