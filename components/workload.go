@@ -58,6 +58,11 @@ type Workload struct {
 	Replicas int32
 	// Autoscale lets the number of pods follow the load. If nil, it is
 	// Replicas. WebApp and Worker only.
+	//
+	// A workload that had Replicas before runs one pod for a moment: applied
+	// without a number it gets the default of 1, until the autoscaler has
+	// looked (Kubernetes documentation, "Migrating Deployments and
+	// StatefulSets to horizontal autoscaling"). So do it at a quiet hour.
 	Autoscale *Autoscale
 	// Env is variables whose values stand in the manifest.
 	Env map[string]string
