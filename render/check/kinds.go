@@ -30,10 +30,6 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
-// KubernetesVersion is the minor version against which objects are judged:
-// which API versions it serves, and which policy of Pod Security it has.
-const KubernetesVersion = "1.36"
-
 // kind is a built-in kind of Kubernetes.
 type kind struct {
 	goType     reflect.Type
@@ -105,8 +101,8 @@ func builtinKind(o *Object) (kind, bool) {
 	return k, ok
 }
 
-// removed is the API versions that no Kubernetes of today serves, by version
-// and kind, with the minor version of Kubernetes 1 that no longer serves it,
+// removed is the API versions that Kubernetes no longer serves, by version and
+// kind, with the minor version of Kubernetes 1 that no longer serves it,
 // and the version that took its place. (Kubernetes documentation, 'Deprecated
 // API Migration Guide'.)
 var removed = sync.OnceValue(func() map[string]removal {
@@ -166,10 +162,14 @@ func kindRules() []Rule {
 		Doc:    "An API version that the cluster no longer serves is refused, with all that depends on the object.",
 		Source: "Kubernetes documentation, 'Deprecated API Migration Guide'",
 		Run: func(p *Pass) {
+			var minor int
+			if _, err := fmt.Sscanf(Kubernetes, "v1.%d", &minor); err != nil {
+				panic(err) // our own constant
+			}
 			for _, o := range p.Objects() {
 				gvk := o.GetObjectKind().GroupVersionKind()
 				r, ok := removed()[gvk.GroupVersion().String()+" "+gvk.Kind]
-				if !ok {
+				if !ok || r.minor > minor {
 					continue
 				}
 				remedy := "write it as " + r.instead

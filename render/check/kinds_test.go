@@ -49,7 +49,7 @@ func bare(gvk schema.GroupVersionKind, namespace string) *check.Object {
 func TestKindsAreKubernetes(t *testing.T) {
 	clusterWide := clusterKinds(t)
 	var minor int
-	if _, err := fmt.Sscanf(check.KubernetesVersion, "1.%d", &minor); err != nil {
+	if _, err := fmt.Sscanf(check.Kubernetes, "v1.%d", &minor); err != nil {
 		t.Fatal(err)
 	}
 	// Kinds that are asked or sent, and never applied.
