@@ -129,9 +129,7 @@ func (t tier) tree() render.Tree {
 		deployer.Secrets[a.Web.Name] = []secret.Contract{a.contract()}
 	}
 	for _, f := range apps.Files {
-		for _, c := range f.Components {
-			deployer.Applies = append(deployer.Applies, c)
-		}
+		deployer.Applies = append(deployer.Applies, f.Components...)
 	}
 
 	// First by name: kubectl takes files in that order, and everything else

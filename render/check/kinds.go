@@ -48,6 +48,7 @@ var builtin = sync.OnceValue(func() map[schema.GroupVersion]map[string]kind {
 	}{
 		{corev1.SchemeGroupVersion,
 			[]object.Object{&corev1.ComponentStatus{}, &corev1.Namespace{}, &corev1.Node{}, &corev1.PersistentVolume{}},
+			//lint:ignore SA1019 Endpoints are deprecated, and still served
 			[]object.Object{&corev1.Binding{}, &corev1.ConfigMap{}, &corev1.Endpoints{}, &corev1.Event{}, &corev1.LimitRange{}, &corev1.PersistentVolumeClaim{}, &corev1.Pod{}, &corev1.PodTemplate{}, &corev1.ReplicationController{}, &corev1.ResourceQuota{}, &corev1.Secret{}, &corev1.Service{}, &corev1.ServiceAccount{}}},
 		{appsv1.SchemeGroupVersion, nil,
 			[]object.Object{&appsv1.ControllerRevision{}, &appsv1.DaemonSet{}, &appsv1.Deployment{}, &appsv1.ReplicaSet{}, &appsv1.StatefulSet{}}},
