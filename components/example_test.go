@@ -245,6 +245,53 @@ func ExampleOIDCClient() {
 	// the id is monitoring/grafana-secrets.CLIENT_ID
 }
 
+// An oauth2-proxy before what has no sign-in of its own (oauth2-proxy
+// documentation, "Overview" of its configuration). Its cookie secret is a
+// further key of the client's Secret.
+func ExampleOIDCClient_oauth2Proxy() {
+	client := components.OIDCClient{
+		Name:          "metrics",
+		Namespace:     "monitoring",
+		Host:          "metrics.example.com",
+		Authentik:     "auth.example.com",
+		CallbackPaths: []string{"/oauth2/callback"},
+		NoRefresh:     true,
+		IDKey:         "OAUTH2_PROXY_CLIENT_ID",
+		SecretKey:     "OAUTH2_PROXY_CLIENT_SECRET",
+		// 32 characters, which the proxy takes for base64 of 24 bytes, a key of
+		// AES-192 (oauth2-proxy, pkg/encryption/utils.go).
+		Keys: []secret.Key{{Name: "OAUTH2_PROXY_COOKIE_SECRET", Purpose: "Encrypts the cookie", Format: secret.Hex(16), Rotation: secret.RotationLogsOut}},
+	}
+	proxy := components.WebApp{
+		Name: "oauth2-proxy", Namespace: "monitoring", Image: "quay.io/oauth2-proxy/oauth2-proxy:v7.12.0", Port: 4180,
+		Env: map[string]string{
+			"OAUTH2_PROXY_PROVIDER":        "oidc",
+			"OAUTH2_PROXY_OIDC_ISSUER_URL": client.Issuer(),
+			"OAUTH2_PROXY_REDIRECT_URL":    client.RedirectURIs()[0],
+			"OAUTH2_PROXY_SCOPE":           strings.Join(client.WithDefaults().Scopes, " "),
+			"OAUTH2_PROXY_EMAIL_DOMAINS":   "*",
+			"OAUTH2_PROXY_HTTP_ADDRESS":    "0.0.0.0:4180",
+			"OAUTH2_PROXY_REVERSE_PROXY":   "true",
+			// Authentik says of no address that it is verified, from 2025.10 on.
+			"OAUTH2_PROXY_INSECURE_OIDC_ALLOW_UNVERIFIED_EMAIL": "true",
+			"OAUTH2_PROXY_UPSTREAMS":                            "http://prometheus.monitoring:9090",
+		},
+		SecretEnv: client.Secret().Env(),
+		Probes:    components.Probes{Readiness: "/ready", Liveness: "/ping"},
+	}
+	_, err := proxy.Objects()
+	fmt.Println(err)
+	fmt.Println("tokens of", proxy.Env["OAUTH2_PROXY_OIDC_ISSUER_URL"])
+	for _, name := range []string{"OAUTH2_PROXY_CLIENT_ID", "OAUTH2_PROXY_COOKIE_SECRET"} {
+		fmt.Println(name, "from", proxy.SecretEnv[name])
+	}
+	// Output:
+	// <nil>
+	// tokens of https://auth.example.com/application/o/metrics/
+	// OAUTH2_PROXY_CLIENT_ID from monitoring/metrics-secrets.OAUTH2_PROXY_CLIENT_ID
+	// OAUTH2_PROXY_COOKIE_SECRET from monitoring/metrics-secrets.OAUTH2_PROXY_COOKIE_SECRET
+}
+
 func ExampleConfigMap() {
 	print(components.ConfigMap{
 		Name: "web-config", Namespace: "shop",

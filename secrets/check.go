@@ -328,6 +328,7 @@ func (c *checker) contents() {
 		}
 	}
 	c.equal(values)
+	c.made(values)
 	c.distinct(values)
 }
 
@@ -374,6 +375,15 @@ func (c *checker) equal(values map[secret.Ref]string) {
 			if values[g[i]] != values[g[0]] {
 				c.compare(g[i], "must be the same value as", g[0], ", and is another")
 			}
+		}
+	}
+}
+
+// made checks the values that hold another one.
+func (c *checker) made(values map[secret.Ref]string) {
+	for _, ref := range c.set.refs() {
+		if m := c.keys[ref].Made; m != nil && values[ref] != "" && values[m.Of] != "" && values[ref] != m.Value(values[m.Of]) {
+			c.compare(ref, "must hold the value of", m.Of, ", and holds another")
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -64,7 +65,7 @@ func (s Set) fill(existing []byte, fromCluster bool, random io.Reader) (filling,
 	}
 	values, keys := f.values, s.keys()
 	var errs []error
-	for _, g := range s.groups() {
+	for _, g := range s.madeLast() {
 		value, holder, differ := "", secret.Ref{}, false
 		for _, ref := range g {
 			switch v := values[ref]; {
@@ -84,8 +85,20 @@ func (s Set) fill(existing []byte, fromCluster bool, random io.Reader) (filling,
 		if differ {
 			continue
 		}
-		if value == "" {
+		made, ready := madeValue(g, keys, values)
+		switch {
+		case value == "":
 			value = knownValue(g, keys)
+			if value == "" && ready {
+				value = made
+			}
+		case ready && value != made:
+			problem := place(holder) + " must hold the value of " + place(keys[g[0]].Made.Of) + ", and holds another"
+			if fromCluster {
+				f.notes = append(f.notes, problem+": both are kept; put the right one under each key in the file")
+			} else {
+				errs = append(errs, errors.New(problem+": empty it, and it is made anew"))
+			}
 		}
 		if value == "" {
 			if value, err = makeValue(g, keys, random); err != nil {
@@ -114,6 +127,32 @@ func (s Set) fill(existing []byte, fromCluster bool, random io.Reader) (filling,
 	return f, errors.Join(errs...)
 }
 
+// madeLast are the groups, those last whose value is made of another's.
+func (s Set) madeLast() []group {
+	keys := s.keys()
+	groups := s.groups()
+	slices.SortStableFunc(groups, func(a, b group) int {
+		rank := func(g group) int {
+			if keys[g[0]].Made != nil {
+				return 1
+			}
+			return 0
+		}
+		return rank(a) - rank(b)
+	})
+	return groups
+}
+
+// madeValue is what the group holds if it is made of another key that has a
+// value. It is false where it is not.
+func madeValue(g group, keys map[secret.Ref]secret.Key, values map[secret.Ref]string) (string, bool) {
+	made := keys[g[0]].Made
+	if made == nil || values[made.Of] == "" || placeholder.Is(values[made.Of]) {
+		return "", false
+	}
+	return made.Value(values[made.Of]), true
+}
+
 // knownValue gives the value that follows from the definitions, if there is one.
 func knownValue(g group, keys map[secret.Ref]secret.Key) string {
 	for _, ref := range g {
@@ -127,7 +166,7 @@ func knownValue(g group, keys map[secret.Ref]secret.Key) string {
 // makeValue makes a random value that every key of the group takes. It is
 // empty where only a person has it.
 func makeValue(g group, keys map[secret.Ref]secret.Key, random io.Reader) (string, error) {
-	if keys[g[0]].Source != "" {
+	if k := keys[g[0]]; k.Source != "" || k.Made != nil {
 		return "", nil
 	}
 	for _, ref := range g {

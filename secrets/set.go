@@ -47,10 +47,19 @@ func (s Set) Validate() error {
 		}
 		seen[at] = true
 		for _, k := range contract.Keys {
+			ref := refTo(contract, k.Name)
+			if k.Made != nil {
+				of, ok := keys[k.Made.Of]
+				switch {
+				case !ok:
+					errs = append(errs, fmt.Errorf("%s: is made of %s, which no contract has", place(ref), k.Made.Of))
+				case of.Made != nil:
+					errs = append(errs, fmt.Errorf("%s: is made of %s, which is made itself: take what that one is made of", place(ref), k.Made.Of))
+				}
+			}
 			if k.SameAs.Secret == "" {
 				continue
 			}
-			ref := refTo(contract, k.Name)
 			if _, ok := keys[k.SameAs]; !ok {
 				errs = append(errs, fmt.Errorf("%s: repeats %s, which no contract has", place(ref), k.SameAs))
 			} else if _, ok := origin(keys, ref); !ok {

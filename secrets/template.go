@@ -105,6 +105,8 @@ func keyComment(k secret.Key, repeatedBy []secret.Ref) []string {
 		lines = append(lines, "Public; follows from the definitions")
 	case k.SameAs.Secret != "":
 		lines = append(lines, "Same value as "+place(k.SameAs))
+	case k.Made != nil:
+		lines = append(lines, "Made of "+place(k.Made.Of)+": "+k.Made.Before+"…"+k.Made.After)
 	case k.FormatSaysMore():
 		lines = append(lines, "Format: "+k.Format.String())
 	}

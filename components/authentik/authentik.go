@@ -3,8 +3,10 @@
 package authentik
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -56,6 +58,9 @@ type Blueprint struct {
 	// mode than the live one changes the sub of every user, by which apps may
 	// know them: state it only if it is confirmed.
 	SubMode string
+	// Options of clients, by the name of the client: what Authentik has beside
+	// it. If a client has none, its provider is as the other comments say.
+	Options map[string]Options
 	// SecretName of the Secret of the worker's environment. If empty, the name
 	// with -env.
 	SecretName string
@@ -63,6 +68,33 @@ type Blueprint struct {
 	Assumed Assumed
 	// Changes are the last words on the ConfigMap.
 	Changes []components.Change
+}
+
+// Options are what a provider and an application have in Authentik beside what
+// the client says.
+type Options struct {
+	// Provider is the name of the provider. If empty, that of the client.
+	Provider string
+	// AuthorizationFlow is the slug of the flow at a sign-in. If empty,
+	// default-provider-authorization-implicit-consent, which asks nobody for
+	// consent.
+	AuthorizationFlow string
+	// InvalidationFlow is the slug of the flow at a sign-out. If empty, the
+	// default one that the client's LogoutAppOnly asks for.
+	InvalidationFlow string
+	// SigningKey names the certificate that signs the client's tokens. If
+	// empty, that of the Blueprint.
+	SigningKey string
+	// SubMode is what the claim sub holds. If empty, that of the Blueprint.
+	SubMode string
+	// Mappings are further scope mappings by the name that they have in
+	// Authentik, for scopes of which it keeps none itself: a mapping for each
+	// such scope.
+	Mappings map[string]string
+	// Groups may use the application, each by its name. If empty, every user of
+	// Authentik may. A group that is taken out keeps its binding in Authentik
+	// until it is removed there.
+	Groups []string
 }
 
 // Version is a release of Authentik by year and month, such as
@@ -184,6 +216,7 @@ func (b Blueprint) validate() field.ErrorList {
 			}
 		}
 	}
+	errs = append(errs, b.validateOptions()...)
 	names := make(map[string]int)
 	claimed := make(map[string]string)
 	for i, c := range b.Clients {
@@ -205,12 +238,57 @@ func (b Blueprint) validate() field.ErrorList {
 		}
 		for j, scope := range c.WithDefaults().Scopes {
 			at := path.Child("scopes").Index(j)
-			if !slices.Contains(managedScopes, scope) {
-				errs = append(errs, field.Invalid(at, scope, "Authentik keeps no mapping for this scope, and drops a scope without one in silence: use "+strings.Join(managedScopes, ", ")))
+			if !slices.Contains(managedScopes, scope) && b.Options[c.Name].Mappings[scope] == "" {
+				errs = append(errs, field.Invalid(at, scope, "Authentik keeps no mapping for this scope, and drops a scope without one in silence: use "+strings.Join(managedScopes, ", ")+", or name its mapping in options"))
 			}
 		}
 	}
 	return errs
+}
+
+func (b Blueprint) validateOptions() field.ErrorList {
+	var errs field.ErrorList
+	providers := make(map[string]string)
+	for _, c := range b.Clients {
+		name := b.providerName(c)
+		if first, ok := providers[name]; ok && first != c.Name {
+			errs = append(errs, field.Invalid(field.NewPath("options").Key(c.Name).Child("provider"), name, "is the provider of the client "+first+" too: one would overwrite the other"))
+		}
+		providers[name] = c.Name
+	}
+	for _, name := range slices.Sorted(maps.Keys(b.Options)) {
+		o, path := b.Options[name], field.NewPath("options").Key(name)
+		i := slices.IndexFunc(b.Clients, func(c components.OIDCClient) bool { return c.Name == name })
+		if i < 0 {
+			errs = append(errs, field.Invalid(path, field.OmitValueType{}, "there is no client of this name in clients"))
+			continue
+		}
+		if o.SubMode != "" && !slices.Contains(subModes, o.SubMode) {
+			errs = append(errs, field.NotSupported(path.Child("subMode"), o.SubMode, subModes))
+		}
+		scopes := b.Clients[i].WithDefaults().Scopes
+		for _, scope := range slices.Sorted(maps.Keys(o.Mappings)) {
+			switch {
+			case !slices.Contains(scopes, scope):
+				errs = append(errs, field.Invalid(path.Child("mappings").Key(scope), scope, "is no scope that the client asks for: add it to its scopes"))
+			case slices.Contains(managedScopes, scope):
+				errs = append(errs, field.Forbidden(path.Child("mappings").Key(scope), "Authentik keeps the mapping of this scope itself"))
+			}
+		}
+		for i, g := range o.Groups {
+			switch {
+			case g == "":
+				errs = append(errs, field.Required(path.Child("groups").Index(i), "name the group"))
+			case slices.Index(o.Groups, g) < i:
+				errs = append(errs, field.Duplicate(path.Child("groups").Index(i), g))
+			}
+		}
+	}
+	return errs
+}
+
+func (b Blueprint) providerName(c components.OIDCClient) string {
+	return cmp.Or(b.Options[c.Name].Provider, c.Name)
 }
 
 // subModes are what Authentik takes for sub_mode (blueprints/schema.json).

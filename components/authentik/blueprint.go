@@ -2,6 +2,7 @@ package authentik
 
 import (
 	"bytes"
+	"cmp"
 
 	"go.yaml.in/yaml/v3"
 
@@ -16,6 +17,8 @@ const (
 	modelApplication = "authentik_core.application"
 	modelFlow        = "authentik_flows.flow"
 	modelKeyPair     = "authentik_crypto.certificatekeypair"
+	modelBinding     = "authentik_policies.policybinding"
+	modelGroup       = "authentik_core.group"
 )
 
 // The file, in the order in which people write one. A value under one of
@@ -40,6 +43,12 @@ type (
 		Name string     `yaml:"name,omitempty"`
 		PK   *yaml.Node `yaml:"pk,omitempty"`
 		Slug string     `yaml:"slug,omitempty"`
+		// Of a binding.
+		Target *yaml.Node `yaml:"target,omitempty"`
+		Group  *yaml.Node `yaml:"group,omitempty"`
+	}
+	binding struct {
+		Order int `yaml:"order"`
 	}
 	provider struct {
 		AuthorizationFlow    *yaml.Node    `yaml:"authorization_flow"`
@@ -74,20 +83,33 @@ func (b Blueprint) yaml() (string, error) {
 	f := file{Version: 1, Metadata: metadata{Name: b.Name}}
 	for _, c := range b.Clients {
 		c = c.WithDefaults()
-		id := "provider-" + c.Name
+		id, groups := "provider-"+c.Name, b.Options[c.Name].Groups
+		application := entry{
+			Model: modelApplication, State: "present",
+			Identifiers: identifiers{Slug: c.Slug},
+			Attrs:       application{Name: c.Name, Provider: tagged("!KeyOf", id), LaunchURL: "https://" + c.Host + "/"},
+		}
+		if len(groups) > 0 {
+			application.ID = "application-" + c.Name
+		}
 		f.Entries = append(f.Entries, entry{
 			Model: modelProvider, ID: id, State: "present",
 			// The provider of this name or, whatever its name, the one that has
 			// the client id already: Authentik ORs pk with the rest. So a live
 			// provider keeps its id and its secret, and two candidates are
 			// refused.
-			Identifiers: identifiers{Name: c.Name, PK: find(modelProvider, tagged("!!str", "client_id"), tagged("!Env", idVariable(c)))},
+			Identifiers: identifiers{Name: b.providerName(c), PK: find(modelProvider, tagged("!!str", "client_id"), tagged("!Env", idVariable(c)))},
 			Attrs:       b.provider(c),
-		}, entry{
-			Model: modelApplication, State: "present",
-			Identifiers: identifiers{Slug: c.Slug},
-			Attrs:       application{Name: c.Name, Provider: tagged("!KeyOf", id), LaunchURL: "https://" + c.Host + "/"},
-		})
+		}, application)
+		// For a binding, !KeyOf gives the key under which policies know the
+		// application (authentik/blueprints/v1/common.py, KeyOf).
+		for i, group := range groups {
+			f.Entries = append(f.Entries, entry{
+				Model: modelBinding, State: "present",
+				Identifiers: identifiers{Target: tagged("!KeyOf", application.ID), Group: orRefuse(modelGroup, group, "group-not-found")},
+				Attrs:       binding{Order: i},
+			})
+		}
 	}
 	for _, a := range b.Absent {
 		a = a.WithDefaults()
@@ -110,15 +132,16 @@ func (b Blueprint) provider(c components.OIDCClient) provider {
 	if c.LogoutAppOnly {
 		invalidation = "default-provider-invalidation-flow" // it has no stage
 	}
+	o := b.Options[c.Name]
 	p := provider{
-		AuthorizationFlow:    find(modelFlow, tagged("!!str", "slug"), tagged("!!str", "default-provider-authorization-implicit-consent")),
-		InvalidationFlow:     find(modelFlow, tagged("!!str", "slug"), tagged("!!str", invalidation)),
+		AuthorizationFlow:    find(modelFlow, tagged("!!str", "slug"), tagged("!!str", cmp.Or(o.AuthorizationFlow, "default-provider-authorization-implicit-consent"))),
+		InvalidationFlow:     find(modelFlow, tagged("!!str", "slug"), tagged("!!str", cmp.Or(o.InvalidationFlow, invalidation))),
 		ClientType:           "confidential",
 		ClientID:             tagged("!Env", idVariable(c)),
 		ClientSecret:         tagged("!Env", secretVariable(c)),
 		AccessTokenValidity:  lifetime(c.AccessToken),
 		RefreshTokenValidity: lifetime(c.RefreshToken),
-		SigningKey:           signingKey(b.SigningKey),
+		SigningKey:           signingKey(cmp.Or(o.SigningKey, b.SigningKey)),
 		// The client's issuer address has its slug: it is true in this mode only.
 		IssuerMode: "per_provider",
 	}
@@ -129,13 +152,17 @@ func (b Blueprint) provider(c components.OIDCClient) provider {
 		}
 	}
 	if !b.Assumed.Subject {
-		p.SubMode = b.SubMode
+		p.SubMode = cmp.Or(o.SubMode, b.SubMode)
 	}
 	if !b.Version.before(thresholds) {
 		// What is not rendered is not reset, so off is said too.
 		p.RefreshThreshold = lifetime(c.RefreshThreshold)
 	}
 	for _, scope := range c.Scopes {
+		if name := o.Mappings[scope]; name != "" {
+			p.PropertyMappings = append(p.PropertyMappings, find(modelScope, tagged("!!str", "name"), tagged("!!str", name)))
+			continue
+		}
 		p.PropertyMappings = append(p.PropertyMappings, find(modelScope, tagged("!!str", "managed"), tagged("!!str", "goauthentik.io/providers/oauth2/scope-"+scope)))
 	}
 	for _, uri := range c.RedirectURIs() {
@@ -166,8 +193,14 @@ func signingKey(name string) *yaml.Node {
 	if name == "" {
 		name = "authentik Self-signed Certificate"
 	}
-	key := func() *yaml.Node { return find(modelKeyPair, tagged("!!str", "name"), tagged("!!str", name)) }
-	return list("!If", key(), key(), tagged("!KeyOf", "signing-key-not-found"))
+	return orRefuse(modelKeyPair, name, "signing-key-not-found")
+}
+
+// orRefuse refers to what has that name, and has Authentik refuse the blueprint
+// where nothing has.
+func orRefuse(model, name, refusal string) *yaml.Node {
+	key := func() *yaml.Node { return find(model, tagged("!!str", "name"), tagged("!!str", name)) }
+	return list("!If", key(), key(), tagged("!KeyOf", refusal))
 }
 
 // find refers to an object that Authentik has already.

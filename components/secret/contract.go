@@ -62,6 +62,8 @@ type Key struct {
 	// SameAs names the key whose value this one repeats. If zero, the value
 	// stands here alone.
 	SameAs Ref
+	// Made makes the value of another key's. If nil, it stands for itself.
+	Made *Made
 	// Backup says that data is lost with the value.
 	Backup bool
 	// Rotation says what a new value does. If empty, it can be rotated freely.
@@ -123,6 +125,24 @@ func (k Key) How() string {
 func (k Key) FormatSaysMore() bool {
 	return k.Format != nil && !strings.Contains(k.Source, k.Format.String())
 }
+
+// Made is a value that holds the value of another key, such as a connection
+// string that holds a password:
+//
+//	Made: &secret.Made{Before: "redis://:", Of: password, After: "@redis.data:6379/1"}
+//
+// A program fills it in, and a check holds the two together.
+type Made struct {
+	// Of is the key whose value stands in it, percent-encoded as the user
+	// information of a URI demands (RFC 3986). It may be of another namespace,
+	// and must not be made itself.
+	Of Ref
+	// Before and After are what stands around it.
+	Before, After string
+}
+
+// Value returns the value that is made of that of the other key.
+func (m Made) Value(of string) string { return m.Before + url.User(of).String() + m.After }
 
 // Rotation says what happens when a key gets a new value.
 type Rotation string
@@ -233,6 +253,9 @@ func (c Contract) Validate() error {
 			if err := f.Validate(); err != nil {
 				errs = append(errs, field.Invalid(path.Child("format"), field.OmitValueType{}, err.Error()))
 			}
+		}
+		if k.Made != nil && (k.Value != "" || k.SameAs.Secret != "" || k.Source != "") {
+			errs = append(errs, field.Forbidden(path.Child("made"), "says where the value comes from: leave out value, sameAs and source"))
 		}
 		if k.Value != "" {
 			if err := k.Check(k.Value); err != nil {
