@@ -109,11 +109,7 @@ func Apply(objects []Object, changes []Change) field.ErrorList {
 
 // apply makes an error of a panic, so that it has the place of the change.
 func apply(c Change, objects []Object) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("panic: %v", r)
-		}
-	}()
+	defer object.Recovered(&err, "")
 	return c(objects)
 }
 

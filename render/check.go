@@ -73,7 +73,7 @@ func (t Tree) elsewhere() ([]*check.Elsewhere, []string, object.Findings) {
 		id := object.ID{Kind: "Secret", Namespace: s.Namespace, Name: s.Name}
 		err := func() (err error) {
 			// A Format may be of the layer's own.
-			defer recovered(&err, id.String()+": ")
+			defer object.Recovered(&err, id.String()+": ")
 			return s.Validate()
 		}()
 		if err == nil && seen[id] {

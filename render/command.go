@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/internal/cli"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // Command is a program that renders. A layer's main function is
@@ -71,11 +72,7 @@ func (c Command) render(a arguments, p cli.Program) error {
 		return errors.New("the program has no tree")
 	}
 	errs := []error{cli.CheckEnvironment(a.environment, c.Environments), a.images.Validate(c.Repositories)}
-	names := make([]string, len(c.Repositories))
-	for i, r := range c.Repositories {
-		names[i] = path.Base(r)
-	}
-	if unpinned := a.images.Unpinned(names...); a.pinned && len(unpinned) > 0 {
+	if unpinned := a.images.unpinned(c.Repositories); a.pinned && len(unpinned) > 0 {
 		errs = append(errs, fmt.Errorf("-pinned: the images of %s follow the tag latest: give -tag, or -image for each", strings.Join(unpinned, ", ")))
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -117,7 +114,7 @@ func (c Command) render(a arguments, p cli.Program) error {
 }
 
 func (c Command) tree(environment string, images Images) (tree Tree, err error) {
-	defer recovered(&err, "the tree: ")
+	defer object.Recovered(&err, "the tree: ")
 	return c.Tree(environment, images)
 }
 

@@ -36,22 +36,23 @@ func (i Images) Ref(repository string) string {
 	return repository + ":" + pin
 }
 
-// Unpinned are those of the named images that follow the tag latest.
-func (i Images) Unpinned(names ...string) []string {
-	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
-		return cmp.Or(i.Pins[name], i.Tag, "latest") != "latest"
-	})
+// unpinned returns the names of the images that follow the tag latest.
+func (i Images) unpinned(repositories []string) []string {
+	var names []string
+	for _, r := range repositories {
+		if name := path.Base(r); cmp.Or(i.Pins[name], i.Tag, "latest") == "latest" {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // Notes returns a note on those of an environment's first-party images that
 // follow the tag latest, for the Notes of a [Tree]. There is none where none
 // does.
 func (i Images) Notes(environment string, repositories []string) []string {
-	var names []string
-	for _, r := range repositories {
-		names = append(names, path.Base(r))
-	}
-	if names = i.Unpinned(names...); len(names) == 0 {
+	names := i.unpinned(repositories)
+	if len(names) == 0 {
 		return nil
 	}
 	return []string{fmt.Sprintf("the %s images of %s follow the tag latest: for a release give -tag, or applying this undoes the pin of the running commit",

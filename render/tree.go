@@ -401,16 +401,8 @@ func (m *maker) file(j job, f *facts) {
 
 // content makes a text. A panic is an error.
 func content(make func() (string, error)) (text string, err error) {
-	defer recovered(&err, "text: ")
+	defer object.Recovered(&err, "text: ")
 	return make()
-}
-
-// recovered makes an error of a panic, which the defects of a component or a
-// contract end in: it must not end the program, and has its place.
-func recovered(err *error, at string) {
-	if r := recover(); r != nil {
-		*err = fmt.Errorf("%spanic: %v", at, r)
-	}
 }
 
 // component makes the objects of a component, and their text. Whatever goes
@@ -430,7 +422,7 @@ func (m *maker) component(i int, c Component, j job, f *facts) {
 			continue
 		}
 		add := func() (problem error) {
-			defer recovered(&problem, fmt.Sprintf("%s: object %d (%T): ", at, k, o))
+			defer object.Recovered(&problem, fmt.Sprintf("%s: object %d (%T): ", at, k, o))
 			id := object.IDOf(o) // panics here or nowhere
 			if k == 0 {
 				by = strings.TrimPrefix(id.Namespace+"/"+id.Name, "/")
@@ -460,7 +452,7 @@ func (m *maker) component(i int, c Component, j job, f *facts) {
 
 // take gets a component's objects, and what it says of itself.
 func take(at string, c Component) (objects []Object, about object.About, err error) {
-	defer recovered(&err, at+": ")
+	defer object.Recovered(&err, at+": ")
 	objects, err = c.Objects()
 	return objects, c.About(), err
 }

@@ -88,7 +88,7 @@ func TestGenerateRefused(t *testing.T) {
 	}
 }
 
-func TestSecretPendingValues(t *testing.T) {
+func TestContractPending(t *testing.T) {
 	s := secret.Contract{Namespace: "shop", Name: "web", Keys: []secret.Key{
 		{Name: "A", Purpose: "x"},
 		{Name: "B", Purpose: "x", Placeholder: "the bucket does not exist yet"},

@@ -13,7 +13,6 @@ package check
 
 import (
 	"cmp"
-	"fmt"
 	"runtime"
 	"slices"
 	"sync"
@@ -119,11 +118,13 @@ func Run(set *Set, rules []Rule, waivers ...Waiver) Result {
 }
 
 func (p *Pass) run() {
-	defer func() {
-		if r := recover(); r != nil {
-			p.order = append(p.order, 0)
-			p.findings = append(p.findings, object.Finding{Rule: p.rule.ID, Problem: fmt.Sprintf("the rule %s panics: %v", p.rule.ID, r)})
-		}
+	err := func() (err error) {
+		defer object.Recovered(&err, "the rule "+p.rule.ID+": ")
+		p.rule.Run(p)
+		return nil
 	}()
-	p.rule.Run(p)
+	if err != nil {
+		p.order = append(p.order, 0)
+		p.findings = append(p.findings, object.Finding{Rule: p.rule.ID, Problem: err.Error()})
+	}
 }

@@ -150,7 +150,7 @@ func TestPanic(t *testing.T) {
 	rules := append([]check.Rule{{ID: "broken", Run: func(*check.Pass) { panic("out of luck") }}}, check.Rules()...)
 	objects := read(t, "f.yaml", []byte("apiVersion: v1\nkind: Secret\nmetadata: {name: a, namespace: ns}\nstringData: {a: b}\n"))
 	findings := check.Run(check.NewSet(objects, nil), rules).Findings
-	if len(findings) != 2 || findings[0].Error() != "the rule broken panics: out of luck" || findings[1].Rule != "secret-value" {
+	if len(findings) != 2 || findings[0].Error() != "the rule broken: panic: out of luck" || findings[1].Rule != "secret-value" {
 		t.Errorf("findings: %v", findings)
 	}
 }

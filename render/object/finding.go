@@ -151,9 +151,20 @@ func Invalid(id ID, mistakes field.ErrorList) Findings {
 	return findings
 }
 
+// Recovered makes an error of a panic; at says where it happened. Only a
+// deferred call of it has an effect:
+//
+//	defer object.Recovered(&err, "component 3: ")
+func Recovered(err *error, at string) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("%spanic: %v", at, r)
+	}
+}
+
 // FindingsOf takes an error apart: a Finding stays what it is, and every other
 // error becomes a finding with its text as the problem. What stood before a
-// joined error stands before the problem of each of its parts.
+// joined error stands before the problem of each of its parts. An error that
+// wraps several others within one sentence is one finding.
 func FindingsOf(err error) Findings {
 	return takeApart(nil, "", err)
 }
@@ -166,10 +177,17 @@ func takeApart(all Findings, prefix string, err error) Findings {
 		e.Problem = prefix + e.Problem
 		return append(all, e)
 	case interface{ Unwrap() []error }:
-		for _, part := range e.Unwrap() {
-			all = takeApart(all, prefix, part)
+		parts := e.Unwrap()
+		texts := make([]string, len(parts))
+		for i, part := range parts {
+			texts[i] = fmt.Sprint(part)
 		}
-		return all
+		if err.Error() == strings.Join(texts, "\n") {
+			for _, part := range parts {
+				all = takeApart(all, prefix, part)
+			}
+			return all
+		}
 	case interface{ Unwrap() error }:
 		if before, ok := strings.CutSuffix(err.Error(), fmt.Sprint(e.Unwrap())); ok && e.Unwrap() != nil {
 			return takeApart(all, prefix+before, e.Unwrap())

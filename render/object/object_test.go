@@ -93,6 +93,8 @@ func TestFindingsOf(t *testing.T) {
 		{"a joined error with a prefix", fmt.Errorf("app x: %w", errors.Join(plain, plain)), "app x: is broken\napp x: is broken"},
 		{"two prefixes", fmt.Errorf("y: %w", fmt.Errorf("x: %w", errors.Join(plain, plain))), "y: x: is broken\ny: x: is broken"},
 		{"with words behind", fmt.Errorf("x: %w: and more", plain), "x: is broken: and more"},
+		{"two in one sentence", fmt.Errorf("x: neither %w nor %w", plain, a), "x: neither is broken nor A a: is wrong"},
+		{"a prefix before two in one sentence", fmt.Errorf("y: %w", fmt.Errorf("x: %w, %w", plain, plain)), "y: x: is broken, is broken"},
 		{"a wrapped finding", fmt.Errorf("x: %w", a), "A a: x: is wrong"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -100,6 +102,20 @@ func TestFindingsOf(t *testing.T) {
 				t.Errorf("got\n%s\nwant\n%s", got, tc.want)
 			}
 		})
+	}
+}
+
+func TestRecovered(t *testing.T) {
+	do := func(f func()) (err error) {
+		defer object.Recovered(&err, "component 3: ")
+		f()
+		return nil
+	}
+	if err := do(func() { panic("no name") }); err == nil || err.Error() != "component 3: panic: no name" {
+		t.Errorf("a panic is the error %v", err)
+	}
+	if err := do(func() {}); err != nil {
+		t.Errorf("no panic is the error %v", err)
 	}
 }
 
