@@ -67,6 +67,7 @@ func TestDirection(t *testing.T) {
 		{"./render/placeholder", []string{module + "/components", module + "/apps", module + "/render$", module + "/render/object", "k8s.io/", "sigs.k8s.io/"}},
 		{"./render/diff", []string{module + "/components", module + "/apps", module + "/render$", "k8s.io/api/", "k8s.io/client-go"}},
 		{"./render/plan", []string{module + "/components", module + "/apps", module + "/render$", "k8s.io/api/", "k8s.io/client-go", "github.com/traefik/"}},
+		{"./render/plan/consequence", []string{module + "/components", module + "/apps", module + "/render$", module + "/internal", "k8s.io/api/", "k8s.io/client-go", "github.com/traefik/", "sigs.k8s.io/yaml"}},
 		{"./render", []string{module + "/components$", module + "/components/nuxt", module + "/components/traefik", module + "/components/authentik", module + "/components/gitea", module + "/apps", "sigs.k8s.io/yaml", "github.com/traefik/"}},
 		{"./render/readme", []string{module + "/components$", module + "/secrets", module + "/apps", module + "/golden", "sigs.k8s.io/yaml", "github.com/traefik/"}},
 		{"./golden", []string{module + "/components$", module + "/apps", "github.com/traefik/"}},

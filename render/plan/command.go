@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/internal/cli"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/internal/forge"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/plan/consequence"
 )
 
 // Command is a program that tells what lies between two renderings. A layer's
@@ -27,6 +29,8 @@ type Command struct {
 }
 
 const (
+	// statusReached is the exit status for a consequence that -fail-on names.
+	statusReached = 3
 	// commentLimit is below the 65,536 characters of a comment in GitHub;
 	// Gitea has no limit of its own.
 	commentLimit = 60_000
@@ -35,12 +39,34 @@ const (
 )
 
 type arguments struct {
-	from, to, format, summary, comment string
+	from, to, format, summary, comment, failOn string
+	allow                                      allowances
+}
+
+// allowances are a flag that may be given again.
+type allowances []Allowance
+
+func (a *allowances) String() string {
+	var all []string
+	for _, one := range *a {
+		all = append(all, one.Rule+"="+one.Object)
+	}
+	return strings.Join(all, ", ")
+}
+
+func (a *allowances) Set(value string) error {
+	rule, id, ok := strings.Cut(value, "=")
+	if !ok || id == "" || !slices.ContainsFunc(consequence.Rules(), func(r consequence.Rule) bool { return r.ID == rule }) {
+		return errors.New("must be the rule in brackets behind a consequence, =, and the object, such as 'host=Ingress apps/web'")
+	}
+	*a = append(*a, Allowance{rule, id})
+	return nil
 }
 
 // Run compares as the arguments say, without the program's name, and returns
-// the exit status: 0, 1 for anything that is refused, 2 for flags that are not
-// understood. That something changes is no failure.
+// the exit status: 0, 1 for what cannot be read or written, 2 for flags that
+// are not understood, 3 for a consequence that -fail-on names. That something
+// changes is no failure.
 func (c Command) Run(args []string, stdout, stderr io.Writer) int {
 	var a arguments
 	flags := cli.Flags(c.Name)
@@ -49,6 +75,8 @@ func (c Command) Run(args []string, stdout, stderr io.Writer) int {
 	flags.StringVar(&a.format, "format", "text", "`format` of standard output: text or markdown")
 	flags.StringVar(&a.summary, "summary", "", "append the report in Markdown to this `file`, such as $GITHUB_STEP_SUMMARY")
 	flags.StringVar(&a.comment, "comment", "", "keep the report as a comment of the pull request of this `number`, with $GITHUB_API_URL, $GITHUB_REPOSITORY and $GITHUB_TOKEN")
+	flags.StringVar(&a.failOn, "fail-on", "", "least `severity` for exit status 3: refused, down, signed-out, first, weaker, left-behind or restarts")
+	flags.Var(&a.allow, "allow", "let a consequence pass that is meant, given as `RULE=OBJECT`, such as 'host=Ingress apps/web'; may be given again")
 	p := cli.Program{Name: c.Name, Stdout: stdout, Stderr: stderr, Help: func(w io.Writer) { c.usage(w, flags) }}
 	return p.Run(func() error {
 		ctx, stop := cli.Context()
@@ -63,6 +91,11 @@ func (c Command) Run(args []string, stdout, stderr io.Writer) int {
 			return cli.UsageError("-to must be a directory: git: is for -from")
 		case a.format != "text" && a.format != "markdown":
 			return cli.UsageError(fmt.Sprintf("-format %q: must be text or markdown", a.format))
+		}
+		if a.failOn != "" {
+			if _, err := consequence.ParseSeverity(a.failOn); err != nil {
+				return cli.UsageError("-fail-on " + err.Error())
+			}
 		}
 		return c.run(ctx, a, p)
 	})
@@ -86,6 +119,9 @@ func (c Command) run(ctx context.Context, a arguments, p cli.Program) error {
 	if err != nil {
 		return err
 	}
+	for _, idle := range report.Allow(a.allow) {
+		p.Note("-allow %s=%s: there is no such consequence", idle.Rule, idle.Object)
+	}
 	report.From, report.To = a.from, current(ctx, a.to)
 	text := report.Text()
 	if a.format == "markdown" {
@@ -101,7 +137,14 @@ func (c Command) run(ctx context.Context, a arguments, p cli.Program) error {
 	if a.comment != "" {
 		errs = append(errs, c.comment(ctx, a.comment, report, p))
 	}
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil || a.failOn == "" {
+		return err
+	}
+	worst, err := consequence.ParseSeverity(a.failOn)
+	if err == nil && report.Reaches(worst) {
+		err = &cli.Exit{Status: statusReached, Err: fmt.Errorf("-fail-on %s: there are consequences as bad as that: %s", a.failOn, report.Summary())}
+	}
+	return err
 }
 
 func appendTo(name, text string) error {
@@ -137,14 +180,24 @@ func (c Command) comment(ctx context.Context, number string, report Report, p cl
 }
 
 func (c Command) usage(w io.Writer, flags *flag.FlagSet) {
-	fmt.Fprintf(w, `%[1]s tells what lies between two renderings: the objects and fields that
+	fmt.Fprintf(w, `%[1]s tells what lies between two renderings: what the change does to a cluster
+that runs the first of them, worst first, and the objects and fields that
 change. It reads no cluster, and prints no value of a Secret.
+
+	refused      the API server does not take it
+	down         requests fail, for a while or for good
+	signed-out   users must sign in again
+	first        what must be there, or be done, before
+	weaker       less is watched, limited or kept apart
+	left-behind  what stays in the cluster and is no longer rendered
+	restarts     pods that are replaced, or keep what they have read
 
 	%[1]s -from git:main -to golden          # what a branch changes
 	%[1]s -from out -to golden/production    # two directories
+	%[1]s -from a -to b -fail-on down        # exit status 3 where something is refused or down
 
 `, c.Name)
 	flags.SetOutput(w)
 	flags.PrintDefaults()
-	fmt.Fprint(w, "\nExit status: 0, also where something changes; 1 for what cannot be read or\nwritten; 2 for flags that are not understood.\n")
+	fmt.Fprint(w, "\nExit status: 0, also where something changes; 1 for what cannot be read or\nwritten; 2 for flags that are not understood; 3 for a consequence as bad as\n-fail-on says.\n")
 }

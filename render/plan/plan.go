@@ -1,5 +1,6 @@
-// Package plan says what lies between two renderings: the objects and fields
-// that change, as text for a terminal and as Markdown for a pull request.
+// Package plan says what lies between two renderings: what the change does to
+// a cluster that runs the first of them, and the objects and fields that
+// change, as text for a terminal and as Markdown for a pull request.
 package plan
 
 import (
@@ -14,6 +15,7 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/diff"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/manifest"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/plan/consequence"
 )
 
 // Report is what lies between two renderings.
@@ -23,6 +25,10 @@ type Report struct {
 	// Files that differ: those whose objects do, then the others, each ordered
 	// by path. The values of Secrets are replaced by [Hidden].
 	Files []diff.File
+	// Consequences of the change, worst first.
+	Consequences []consequence.Consequence
+	// Allowed are the consequences that [Report.Allow] let pass.
+	Allowed []consequence.Consequence
 }
 
 // Hidden stands for a value of a Secret.
@@ -52,7 +58,54 @@ func Compare(was, is map[string][]byte) (Report, error) {
 	slices.SortStableFunc(files, func(a, b diff.File) int {
 		return min(1, len(b.Objects)) - min(1, len(a.Objects))
 	})
-	return Report{Files: files}, nil
+	return Report{Files: files, Consequences: consequence.Of(listed(before), listed(now))}, nil
+}
+
+// listed returns the objects of all files.
+func listed(files map[string][]*unstructured.Unstructured) []consequence.Object {
+	var all []consequence.Object
+	for _, path := range slices.Sorted(maps.Keys(files)) {
+		for _, o := range files[path] {
+			all = append(all, consequence.Object{ID: object.IDOf(o), File: path, Fields: o.Object})
+		}
+	}
+	return all
+}
+
+// Allowance lets a consequence pass.
+type Allowance struct {
+	// Rule that says it, such as immutable-field.
+	Rule string
+	// Object that it is about, as "Kind name" or "Kind namespace/name".
+	Object string
+}
+
+// Allow moves consequences that are meant to Allowed, and returns the
+// allowances that none of them needs.
+func (r *Report) Allow(allowances []Allowance) (idle []Allowance) {
+	used := make(map[Allowance]bool)
+	var rest []consequence.Consequence
+	for _, c := range r.Consequences {
+		a := Allowance{c.Rule, c.Object.String()}
+		if slices.Contains(allowances, a) {
+			used[a] = true
+			r.Allowed = append(r.Allowed, c)
+			continue
+		}
+		rest = append(rest, c)
+	}
+	r.Consequences = rest
+	for _, a := range allowances {
+		if !used[a] {
+			idle = append(idle, a)
+		}
+	}
+	return idle
+}
+
+// Reaches reports whether a consequence is of that severity or worse.
+func (r Report) Reaches(s consequence.Severity) bool {
+	return slices.ContainsFunc(r.Consequences, func(c consequence.Consequence) bool { return c.Severity <= s })
 }
 
 // read makes objects of all manifests.
@@ -115,8 +168,8 @@ func hidden(v any) any {
 // Empty reports that the two renderings are the same.
 func (r Report) Empty() bool { return len(r.Files) == 0 }
 
-// Summary is one line: how many objects come, change and go, and how many
-// other files change.
+// Summary is one line: how many consequences of each severity there are, how
+// many objects come, change and go, and how many other files change.
 func (r Report) Summary() string {
 	if r.Empty() {
 		return "Nothing that is rendered changes."
@@ -144,12 +197,62 @@ func (r Report) Summary() string {
 	add(count[diff.Changed], "object changes", "objects change")
 	add(count[diff.Deleted], "object is no longer rendered", "objects are no longer rendered")
 	add(others, "other file changes", "other files change")
+	var worst []string
+	for s, n := consequence.Refused, 0; s <= consequence.Restarts; s++ {
+		if n = r.count(s); n > 0 {
+			worst = append(worst, fmt.Sprintf("%d %s", n, s))
+		}
+	}
+	if len(worst) > 0 {
+		return strings.Join(worst, ", ") + ": " + strings.Join(parts, ", ") + "."
+	}
 	return strings.Join(parts, ", ") + "."
+}
+
+func (r Report) count(s consequence.Severity) int {
+	n := 0
+	for _, c := range r.Consequences {
+		if c.Severity == s {
+			n++
+		}
+	}
+	return n
 }
 
 // Text is the whole report for a terminal.
 func (r Report) Text() string {
-	return r.Summary() + "\n" + diff.Text(r.Files)
+	var b strings.Builder
+	b.WriteString(r.Summary() + "\n")
+	for _, c := range r.Consequences {
+		paragraph(&b, c.Severity.String(), c)
+	}
+	for _, c := range r.Allowed {
+		paragraph(&b, "allowed", c)
+	}
+	if len(r.Consequences)+len(r.Allowed) > 0 {
+		b.WriteString("\n")
+	}
+	return b.String() + diff.Text(r.Files)
+}
+
+// width of a line for a terminal.
+const width = 120
+
+// paragraph writes a consequence below the word that says how bad it is.
+func paragraph(b *strings.Builder, word string, c consequence.Consequence) {
+	const indent = 15
+	line := fmt.Sprintf("  %-*s", indent-2, word)
+	at := len(line)
+	for _, w := range strings.Fields(c.String() + " [" + c.Rule + "]") {
+		if at+1+len(w) > width && at > indent {
+			line += "\n" + strings.Repeat(" ", indent)
+			at = indent
+		} else if at > indent {
+			line, at = line+" ", at+1
+		}
+		line, at = line+w, at+len(w)
+	}
+	b.WriteString(line + "\n")
 }
 
 // Markdown is the report for a pull request, in at most limit bytes where that
@@ -159,6 +262,7 @@ func (r Report) Markdown(limit int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "**%s**\n\nFrom %s to %s.\n", r.Summary(), code(r.From), code(r.To))
 	const room = 400 // for what is said of a cut
+	r.markdownConsequences(&b, limit-room)
 	var cut []string
 	for _, f := range r.Files {
 		section := markdown(f)
@@ -179,6 +283,53 @@ func (r Report) Markdown(limit int) string {
 			break
 		}
 		b.WriteString(line)
+	}
+	return b.String()
+}
+
+// markdownConsequences writes the consequences, worst first, as long as there is
+// room, and says how many there is none for.
+func (r Report) markdownConsequences(b *strings.Builder, limit int) {
+	all := slices.Concat(r.Consequences, r.Allowed)
+	if len(all) == 0 {
+		return
+	}
+	b.WriteString("\n")
+	for i, c := range all {
+		word := c.Severity.String()
+		if i >= len(r.Consequences) {
+			word = "allowed"
+		}
+		line := "- **" + word + "** " + code(c.Object.String())
+		if c.Field != "" {
+			line += " " + code(c.Field)
+		}
+		line += ": " + prose(c.Why) + "."
+		if c.Do != "" {
+			line += " " + prose(c.Do) + "."
+		}
+		line += " (" + code(c.Rule) + ")\n"
+		const more = 100 // for what is said of the rest
+		if limit > 0 && b.Len()+len(line)+more > limit && i > 0 {
+			fmt.Fprintf(b, "- **and %d more consequences that do not fit here**: the log of the job has them all\n", len(all)-i)
+			return
+		}
+		b.WriteString(line)
+	}
+}
+
+// prose is a text in Markdown that stands for itself, whatever it holds.
+func prose(s string) string {
+	var b strings.Builder
+	for _, r := range oneLine(s) {
+		if strings.ContainsRune("\\`*_{}[]<>#|~&@!", r) {
+			if r == '@' { // names nobody
+				b.WriteString("&#64;")
+				continue
+			}
+			b.WriteByte('\\')
+		}
+		b.WriteRune(r)
 	}
 	return b.String()
 }

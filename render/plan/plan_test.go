@@ -2,8 +2,13 @@ package plan
 
 import (
 	"fmt"
+	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/plan/consequence"
 )
 
 func compare(t *testing.T, was, is map[string]string) Report {
@@ -137,11 +142,105 @@ func TestSummary(t *testing.T) {
 		{nil, nil, "Nothing that is rendered changes."},
 		{map[string]string{"a.yaml": object("A", "a")}, map[string]string{"a.yaml": object("A", "a")}, "Nothing that is rendered changes."},
 		{nil, map[string]string{"a.yaml": object("A", "a") + object("B", "b")}, "2 objects are new."},
-		{map[string]string{"a.yaml": object("A", "a")}, nil, "1 object is no longer rendered."},
+		{map[string]string{"a.yaml": object("A", "a")}, nil, "1 left-behind: 1 object is no longer rendered."},
 		{map[string]string{"a.yaml": object("A", "a"), "b.md": "x"}, map[string]string{"a.yaml": "# more\n" + object("A", "a")}, "2 other files change."},
 	} {
 		if got := compare(t, tc.was, tc.is).Summary(); got != tc.want {
 			t.Errorf("got %q, want %q", got, tc.want)
+		}
+	}
+}
+
+// service is a Service that the change of its selector leaves without pods.
+const service = "---\napiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\nspec: {selector: {app: web}, ports: [{port: 80}]}\n" +
+	"---\napiVersion: v1\nkind: Pod\nmetadata: {name: web, namespace: shop, labels: {app: web}}\nspec: {containers: [{name: a, image: a/a:1}]}\n"
+
+func TestConsequences(t *testing.T) {
+	r := compare(t, map[string]string{"a.yaml": service}, map[string]string{"a.yaml": strings.Replace(service, "{app: web}, ports", "{app: other}, ports", 1)})
+	want := `1 down: 1 object changes.
+  down         Service shop/web: spec.selector: no pod has app=other any more: every request fails. Keep a workload that
+               it selects, or take the Service and what leads to it away. [service-pods]
+
+  a.yaml
+    Service shop/web
+    -   spec.selector.app: web
+    +   spec.selector.app: other
+`
+	if got := r.Text(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	line := "- **down** `Service shop/web` `spec.selector`: no pod has app=other any more: every request fails. Keep a workload that it selects, or take the Service and what leads to it away. (`service-pods`)\n"
+	if got := r.Markdown(0); !strings.Contains(got, line) {
+		t.Errorf("%s is not in\n%s", line, got)
+	}
+	if !r.Reaches(consequence.Down) || !r.Reaches(consequence.Restarts) || r.Reaches(consequence.Refused) {
+		t.Error("a consequence that is down reaches down and what is less, and no more")
+	}
+	other := Allowance{"service-pods", "Service shop/other"}
+	idle := r.Allow([]Allowance{other, {"service-pods", "Service shop/web"}})
+	if len(idle) != 1 || idle[0] != other {
+		t.Errorf("idle allowances: %v", idle)
+	}
+	if r.Reaches(consequence.Restarts) || r.Summary() != "1 object changes." || !strings.Contains(r.Text(), "\n  allowed      Service shop/web: ") || !strings.Contains(r.Markdown(0), "\n- **allowed** ") {
+		t.Errorf("what is allowed counts, or is not told:\n%s", r.Text())
+	}
+}
+
+// TestConsequencesLimit: a report with more consequences than fit has the
+// worst of them, says that there are more, and keeps to the limit.
+func TestConsequencesLimit(t *testing.T) {
+	was := map[string]string{"a.yaml": ""}
+	is := map[string]string{"a.yaml": ""}
+	for i := range 300 {
+		one := strings.ReplaceAll(service, "name: web", fmt.Sprintf("name: web-%d", i))
+		was["a.yaml"] += one
+		is["a.yaml"] += strings.Replace(one, "{app: web}, ports", "{app: other}, ports", 1)
+	}
+	r := compare(t, was, is)
+	r.From, r.To = "a", "b"
+	for _, limit := range []int{1500, 5000, 20_000} {
+		text := r.Markdown(limit)
+		shown := strings.Count(text, "\n- **down**")
+		if len(text) > limit || shown == 0 || !strings.Contains(text, fmt.Sprintf("- **and %d more consequences that do not fit here**", 300-shown)) || !strings.Contains(text, "**300 down: 300 objects change.**") {
+			t.Errorf("limit %d: %d bytes:\n%s", limit, len(text), text)
+		}
+	}
+}
+
+// TestConsequencesEscape: what names hold stays text.
+func TestConsequencesEscape(t *testing.T) {
+	secret := func(keys string) map[string]string {
+		return map[string]string{"s.yaml": "apiVersion: v1\nkind: Secret\nmetadata: {name: \"a`b\"}\nstringData: {" + keys + "}\n"}
+	}
+	text := compare(t, secret("A: x"), secret("A: x, \"@all *b* <i>\": pa55word")).Markdown(0)
+	if !strings.Contains(text, "- **first** ``Secret a`b`` `data`: read now, and by nothing before: &#64;all \\*b\\* \\<i\\>. ") || strings.Contains(text, "pa55word") {
+		t.Error(text)
+	}
+}
+
+// TestStatus: the exit status says whether there is a consequence as bad as
+// -fail-on says.
+func TestStatus(t *testing.T) {
+	a, b := t.TempDir(), t.TempDir()
+	for dir, text := range map[string]string{a: service, b: strings.Replace(service, "{app: web}, ports", "{app: other}, ports", 1)} {
+		if err := os.WriteFile(filepath.Join(dir, "a.yaml"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tc := range []struct {
+		args []string
+		want int
+	}{
+		{nil, 0},
+		{[]string{"-fail-on", "refused"}, 0},
+		{[]string{"-fail-on", "down"}, 3},
+		{[]string{"-fail-on", "restarts"}, 3},
+		{[]string{"-fail-on", "down", "-allow", "service-pods=Service shop/web"}, 0},
+		{[]string{"-fail-on", "worst"}, 2},
+		{[]string{"-to", "nowhere"}, 1},
+	} {
+		if got := (Command{Name: "plan"}).Run(append([]string{"-from", a, "-to", b}, tc.args...), io.Discard, io.Discard); got != tc.want {
+			t.Errorf("%v: exit status %d, want %d", tc.args, got, tc.want)
 		}
 	}
 }

@@ -1,0 +1,198 @@
+package consequence
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/labels"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
+)
+
+// call is an address of a Service that stands in a variable.
+type call struct {
+	service object.ID
+	port    int
+}
+
+// calls returns the Services of the set that the variables of a workload lead
+// to, each port once.
+func (s *Set) calls(w *workload) []call {
+	found := make(map[call]bool)
+	var all []call
+	e := s.environment(w)
+	for _, name := range sorted(e.vars) {
+		value, ok := strings.CutPrefix(e.vars[name], "=")
+		if !ok || !strings.Contains(value, "://") {
+			continue
+		}
+		u, err := url.Parse(value)
+		if err != nil || u.Hostname() == "" {
+			continue
+		}
+		parts := strings.Split(u.Hostname(), ".")
+		id := object.ID{Kind: "Service", Namespace: w.ID.Namespace, Name: parts[0]}
+		switch host := strings.TrimSuffix(u.Hostname(), ".svc.cluster.local"); {
+		case len(parts) == 1:
+		case len(parts) == 2 || len(parts) == 3 && parts[2] == "svc" || host == parts[0]+"."+parts[1]:
+			id.Namespace = parts[1]
+		default:
+			continue // a public name
+		}
+		port, err := strconv.Atoi(u.Port())
+		if err != nil {
+			port = map[string]int{"http": 80, "https": 443}[u.Scheme]
+		}
+		if c := (call{id, port}); port != 0 && s.byID[id] != nil && !found[c] {
+			found[c] = true
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// policies are the NetworkPolicies of a namespace.
+type policies map[string][]*Object
+
+func (s *Set) policies() policies {
+	all := make(policies)
+	s.kind("networking.k8s.io", "NetworkPolicy", func(o *Object) {
+		all[o.ID.Namespace] = append(all[o.ID.Namespace], o)
+	})
+	return all
+}
+
+// allow reports whether the policies let pods of one workload reach a port of
+// another's, and the policies that hold one of the two where they do not.
+func (s *Set) allow(in policies, from, to *workload, port int, protocol string) (bool, *Object) {
+	way := func(direction, peers string, own, other *workload) (bool, *Object) {
+		var by *Object
+		for _, o := range in[own.ID.Namespace] {
+			spec := fields(o.Fields, "spec")
+			types := strs(spec["policyTypes"])
+			if len(types) == 0 {
+				types = []string{"Ingress"}
+				if spec["egress"] != nil {
+					types = append(types, "Egress")
+				}
+			}
+			if pods := selector(spec["podSelector"]); !slices.Contains(types, direction) || pods == nil || !pods.Matches(labels.Set(own.labels)) {
+				continue
+			}
+			by = o
+			for _, rule := range list(spec[strings.ToLower(direction)]) {
+				if s.peer(rule[peers], o.ID.Namespace, other) && portAllowed(rule["ports"], to, port, protocol) {
+					return true, nil
+				}
+			}
+		}
+		return by == nil, by
+	}
+	if ok, by := way("Egress", "to", from, to); !ok {
+		return false, by
+	}
+	return way("Ingress", "from", to, from)
+}
+
+// peer reports whether a workload is among the peers of a rule. A block of
+// addresses may be that of the pods, and is taken for it.
+func (s *Set) peer(value any, namespace string, w *workload) bool {
+	if empty(value) {
+		return true
+	}
+	for _, peer := range list(value) {
+		if peer["ipBlock"] != nil {
+			return true
+		}
+		if peer["namespaceSelector"] == nil {
+			if w.ID.Namespace != namespace {
+				continue
+			}
+		} else {
+			of := map[string]string{"kubernetes.io/metadata.name": w.ID.Namespace}
+			if o := s.byID[object.ID{Kind: "Namespace", Name: w.ID.Namespace}]; o != nil {
+				for k, v := range texts(get(o.Fields, "metadata", "labels")) {
+					of[k] = v
+				}
+			}
+			if ns := selector(peer["namespaceSelector"]); ns == nil || !ns.Matches(labels.Set(of)) {
+				continue
+			}
+		}
+		if pods := selector(peer["podSelector"]); peer["podSelector"] == nil || pods != nil && pods.Matches(labels.Set(w.labels)) {
+			return true
+		}
+	}
+	return false
+}
+
+func portAllowed(value any, to *workload, port int, protocol string) bool {
+	if empty(value) {
+		return true
+	}
+	for _, p := range list(value) {
+		if or(p["protocol"], "TCP") != protocol {
+			continue
+		}
+		from, isNumber := number(p["port"])
+		end, isRange := number(p["endPort"])
+		switch {
+		case p["port"] == nil, isNumber && from == port, isRange && from <= port && port <= end:
+			return true
+		case !isNumber:
+			if n, ok := to.port(p["port"]); ok && n == port {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func networkRules() []Rule {
+	return []Rule{{
+		ID: "policy-cuts",
+		Doc: "A NetworkPolicy cuts a connection that the manifests themselves use: an address of a Service in a variable of a workload. " +
+			"Addresses in Secrets and blocks of addresses are not followed. Connections that are open may last until they end.",
+		Source: "Kubernetes documentation, 'Network Policies'",
+		Run: func(p *Pass) {
+			before, now := p.Was.policies(), p.Is.policies()
+			if len(now) == 0 {
+				return
+			}
+			for _, id := range p.Is.ids {
+				w := p.Is.workloads[id]
+				was := p.Was.workloads[id]
+				if w == nil || was == nil {
+					continue
+				}
+				had := p.Was.calls(was)
+				for _, c := range p.Is.calls(w) {
+					if !slices.Contains(had, c) {
+						continue
+					}
+					service := p.Is.byID[c.service]
+					for _, port := range list(get(service.Fields, "spec", "ports")) {
+						if n, _ := number(port["port"]); n != c.port {
+							continue
+						}
+						protocol, _ := or(port["protocol"], "TCP").(string)
+						for _, to := range p.Is.selected(c.service.Namespace, texts(get(service.Fields, "spec", "selector"))) {
+							old := p.Was.workloads[to.ID]
+							n, ok := to.port(targetOf(port))
+							if old == nil || !ok {
+								continue
+							}
+							may, _ := p.Was.allow(before, was, old, n, protocol)
+							if still, by := p.Is.allow(now, w, to, n, protocol); may && !still {
+								p.report(Down, by.ID, "spec", fmt.Sprintf("it cuts %s %s off from Service %s, port %d, which its variables name", w.ID.Kind, w.ID.Name, c.service.Namespace+"/"+c.service.Name, c.port), "Open it, on both sides, or take the address away")
+							}
+						}
+					}
+				}
+			}
+		},
+	}}
+}
