@@ -135,6 +135,7 @@ func Tree(string, render.Images) (render.Tree, error) {
 	redis := Redis{Name: "redis", Namespace: "dezky-data", Image: "redis:8.2"}
 	tree := render.Tree{
 		Name: "the dezky data tier",
+		ID:   "dezky-data",
 		Layers: []render.Layer{{Name: "data", Namespace: redis.Namespace, Files: []render.File{
 			{Name: "00-namespace", Components: []render.Component{components.Namespace{Name: redis.Namespace}}},
 			{Name: "redis", Components: []render.Component{redis}},
