@@ -155,6 +155,7 @@ func (t tier) tree() render.Tree {
 
 	tree := render.Tree{
 		Name: "the dezky app tier, " + t.env.Name,
+		ID:   "dezky-apps-" + t.env.Name,
 		Layers: []render.Layer{
 			ci,
 			apps,

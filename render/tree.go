@@ -12,6 +12,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"reflect"
 	"runtime"
@@ -44,6 +45,10 @@ type Tree struct {
 	// Name stands in the first line of each file, and tells the files of this
 	// Tree from those of others.
 	Name string
+	// ID of the Tree, a label value. Every object gets the label [OwnerLabel]
+	// with it, so that whoever prunes knows which objects are the Tree's, and
+	// two Trees in one cluster are told apart. If empty, no object gets one.
+	ID string
 	// Layers in the order in which they are applied to an empty cluster.
 	Layers []Layer
 	// Texts stand beside the layers: documentation, a template. They are
@@ -76,6 +81,11 @@ type Tree struct {
 	// Confirmed refuses to render while any assumption is open.
 	Confirmed bool
 }
+
+// OwnerLabel is the label with the [Tree.ID] of the Tree to which an object
+// belongs. It stands on the object alone: a selector cannot change later, and
+// a label of a pod template restarts the pods.
+const OwnerLabel = "fleet/tree"
 
 // endings of the files that can be rendered.
 var endings = []string{".md", ".yaml", ".yml", ".txt"}
@@ -296,6 +306,9 @@ func (t Tree) jobs() ([]job, error) {
 	if t.Name == "" || strings.ContainsAny(t.Name, "\n\r") {
 		errs = append(errs, errors.New("tree: name: give the tree a name of one line"))
 	}
+	for _, msg := range validation.IsValidLabelValue(t.ID) {
+		errs = append(errs, fmt.Errorf("tree: id %q: %s", t.ID, msg))
+	}
 	domains := t.domains()
 	for _, err := range object.FindingsOf(domains.Validate()) {
 		errs = append(errs, fmt.Errorf("tree: %w", err))
@@ -427,6 +440,11 @@ func (m *maker) component(i int, c Component, j job, f *facts) {
 			if k == 0 {
 				by = strings.TrimPrefix(id.Namespace+"/"+id.Name, "/")
 			}
+			owned, problem := own(o, m.tree.ID)
+			if problem != nil {
+				return object.Finding{Object: id, Field: "metadata.labels[" + OwnerLabel + "]", Problem: problem.Error(), Remedy: "leave the label out: rendering sets it"}
+			}
+			o = owned
 			// Of a mistaken component too, so that one mistake is told once.
 			made := &check.Object{Object: o, Layer: j.layer, File: j.path, AllRead: about.ReadElsewhere}
 			for _, g := range about.Guarantees {
@@ -448,6 +466,43 @@ func (m *maker) component(i int, c Component, j job, f *facts) {
 		}
 	}
 	f.said = append(f.said, said{by: by, About: about})
+}
+
+// own returns the object with the label of its Tree. The object of the
+// component stays as it is, since the component may keep it.
+func own(o Object, tree string) (Object, error) {
+	if tree == "" {
+		return o, nil
+	}
+	switch other := o.GetLabels()[OwnerLabel]; other {
+	case tree:
+		return o, nil
+	case "":
+	default:
+		return nil, fmt.Errorf("%q is another tree than %q, and an object belongs to one", other, tree)
+	}
+	var owned Object
+	if v := reflect.ValueOf(o); v.Kind() == reflect.Pointer && v.Elem().Kind() == reflect.Struct && !isMap(o) {
+		shallow := reflect.New(v.Elem().Type())
+		shallow.Elem().Set(v.Elem())
+		owned = shallow.Interface().(Object)
+	} else {
+		owned = o.DeepCopyObject().(Object)
+	}
+	labels := maps.Clone(o.GetLabels())
+	if labels == nil {
+		labels = make(map[string]string, 1)
+	}
+	labels[OwnerLabel] = tree
+	owned.SetLabels(labels)
+	return owned, nil
+}
+
+// isMap reports whether the object keeps its labels in a map that a shallow
+// copy shares.
+func isMap(o Object) bool {
+	_, ok := o.(interface{ UnstructuredContent() map[string]any })
+	return ok
 }
 
 // take gets a component's objects, and what it says of itself.

@@ -160,6 +160,7 @@ func memory(limit string) corev1.ResourceRequirements {
 // Tree is the layer.
 func Tree(string, render.Images) (render.Tree, error) {
 	tree := render.Tree{
+		ID:   "dezky-data",
 		Name: "the dezky data tier",
 		Layers: []render.Layer{{Name: "data", Namespace: Namespace, Files: []render.File{
 			{Name: "00-namespace", Components: []render.Component{
