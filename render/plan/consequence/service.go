@@ -29,8 +29,11 @@ func serviceRules() []Rule {
 					p.report(First, pair.ID, "spec.selector", "no running pod has "+pairs(is)+": the new pods have it, and "+pairs(was)+" too", order)
 					return
 				}
-				p.report(Down, pair.ID, "spec.selector", "no running pod has "+pairs(is)+" until the new ones are ready: every request fails meanwhile",
-					"Give the new pods the labels of before too ("+pairs(was)+"), change the Service when they are ready, and drop those labels in a later release")
+				do := "Give the new pods the labels of before too (" + pairs(was) + "), change the Service when they are ready, and drop those labels in a later release"
+				if !p.replaced(coming) {
+					do = "Bring the new pods up beside the running ones, since the selector of what makes them is refused, and change the Service when they are ready"
+				}
+				p.report(Down, pair.ID, "spec.selector", "no running pod has "+pairs(is)+" until the new ones are ready: every request fails meanwhile", do)
 			})
 		},
 	}, {

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
@@ -32,8 +33,9 @@ func (o *Object) layer() string { return path.Dir(o.File) }
 // Set is the objects of one side.
 type Set struct {
 	byID map[object.ID]*Object
-	// ids in their order.
-	ids []object.ID
+	// ids in their order, and of each kind.
+	ids    []object.ID
+	byKind map[schema.GroupKind][]object.ID
 	// workloads by their object, by namespace, and by a label of their pods.
 	workloads map[object.ID]*workload
 	in        map[string][]*workload
@@ -49,6 +51,7 @@ type label struct{ namespace, key, value string }
 func newSet(objects []Object) *Set {
 	s := &Set{
 		byID:      make(map[object.ID]*Object, len(objects)),
+		byKind:    make(map[schema.GroupKind][]object.ID),
 		workloads: make(map[object.ID]*workload),
 		in:        make(map[string][]*workload),
 		labelled:  make(map[label][]*workload),
@@ -60,6 +63,8 @@ func newSet(objects []Object) *Set {
 	}
 	s.ids = slices.SortedFunc(maps.Keys(s.byID), object.ID.Compare)
 	for _, id := range s.ids {
+		kind := schema.GroupKind{Group: id.Group, Kind: id.Kind}
+		s.byKind[kind] = append(s.byKind[kind], id)
 		if id.Group == "" && id.Kind == "Service" {
 			if selector := texts(get(s.byID[id].Fields, "spec", "selector")); len(selector) > 0 {
 				k := sorted(selector)[0]
@@ -83,10 +88,8 @@ func newSet(objects []Object) *Set {
 
 // kind calls do for each object of a kind, in their order.
 func (s *Set) kind(group, kind string, do func(*Object)) {
-	for _, id := range s.ids {
-		if id.Group == group && id.Kind == kind {
-			do(s.byID[id])
-		}
+	for _, id := range s.byKind[schema.GroupKind{Group: group, Kind: kind}] {
+		do(s.byID[id])
 	}
 }
 
