@@ -2,7 +2,6 @@ package components
 
 import (
 	"cmp"
-	"fmt"
 	"reflect"
 	"slices"
 	"strconv"
@@ -189,17 +188,20 @@ func (t TLSIngress) Objects() ([]Object, error) {
 	}
 
 	var paths []networkingv1.HTTPIngressPath
-	seen := map[string]bool{"/false": true}
+	type match struct {
+		path  string
+		exact bool
+	}
+	seen := []match{{"/", false}}
 	for i, p := range t.Paths {
 		path, to := field.NewPath("paths").Index(i), serviceOf(p.Backend)
-		key := fmt.Sprint(p.Path, p.Exact)
 		switch {
 		case !validate.IsPath(p.Path):
 			errs = append(errs, field.Invalid(path.Child("path"), p.Path, "must be a path that starts with one /, without spaces"))
-		case seen[key]:
+		case slices.Contains(seen, match{p.Path, p.Exact}):
 			errs = append(errs, field.Invalid(path.Child("path"), p.Path, "is there already: / is the backend's"))
 		}
-		seen[key] = true
+		seen = append(seen, match{p.Path, p.Exact})
 		errs = append(errs, checkBackend(path.Child("backend"), to)...)
 		if to.Namespace != backend.Namespace && to.Name != "" && backend.Name != "" {
 			errs = append(errs, field.Invalid(path.Child("backend", "namespace"), to.Namespace, "must be "+backend.Namespace+", as the backend's: an Ingress reaches the Services of its own namespace"))

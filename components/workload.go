@@ -480,6 +480,9 @@ func (w Workload) validateKind(k kind) field.ErrorList {
 // validateOthers is the mistakes of the further containers, and of names that
 // stand twice in the pod.
 func (w Workload) validateOthers(k kind) field.ErrorList {
+	if len(w.Init)+len(w.Sidecars) == 0 {
+		return w.validateVolumes(k)
+	}
 	var errs field.ErrorList
 	names := map[string]bool{w.Name: true}
 	for _, list := range []struct {
@@ -525,20 +528,20 @@ func (w Workload) validateOthers(k kind) field.ErrorList {
 func (w Workload) validateContainer(path *field.Path, k kind) field.ErrorList {
 	var errs field.ErrorList
 	errs = append(errs, CheckImage(path.Child("image"), w.Image)...)
-	names, ports := map[string]bool{k.port: true}, map[int32]bool{w.Port: true}
+	names, ports := []string{k.port}, []int32{w.Port}
 	for i, p := range w.Ports {
 		path := path.Child("ports").Index(i)
 		for _, msg := range validation.IsValidPortName(p.Name) {
 			errs = append(errs, field.Invalid(path.Child("name"), p.Name, validate.Plain(msg)))
 		}
-		if names[p.Name] && p.Name != "" {
+		if p.Name != "" && slices.Contains(names, p.Name) {
 			errs = append(errs, field.Duplicate(path.Child("name"), p.Name))
 		}
 		errs = validate.Port(errs, path.Child("port"), p.Port)
-		if ports[p.Port] && p.Port != 0 {
+		if p.Port != 0 && slices.Contains(ports, p.Port) {
 			errs = append(errs, field.Duplicate(path.Child("port"), p.Port))
 		}
-		names[p.Name], ports[p.Port] = true, true
+		names, ports = append(names, p.Name), append(ports, p.Port)
 	}
 	probes := path.Child("probes")
 	for _, p := range []struct{ name, path string }{
@@ -551,7 +554,7 @@ func (w Workload) validateContainer(path *field.Path, k kind) field.ErrorList {
 			errs = append(errs, field.Required(probes.Child("port"), "say the port of the path "+p.path))
 		}
 	}
-	if w.Probes.Port != 0 && !ports[w.Probes.Port] {
+	if w.Probes.Port != 0 && !slices.Contains(ports, w.Probes.Port) {
 		errs = append(errs, field.Invalid(probes.Child("port"), w.Probes.Port, "is none of the container's: add it to ports"))
 	}
 	if k.job && w.probed() {
@@ -640,8 +643,12 @@ func (w Workload) validateEnv(in *field.Path, k kind) field.ErrorList {
 // validateVolumes is the mistakes of the volumes of all containers.
 func (w Workload) validateVolumes(k kind) field.ErrorList {
 	var errs field.ErrorList
+	containers := w.containers()
+	if containers == nil {
+		return nil
+	}
 	own := make(map[string]bool)
-	for _, c := range w.containers() {
+	for _, c := range containers {
 		paths := map[string]string{"/tmp": "/tmp of its own"}
 		for i, v := range c.of.Volumes {
 			at := c.path.Child("volumes").Index(i)
@@ -741,9 +748,13 @@ type placed struct {
 	of   Workload
 }
 
-// containers are all of the pod, its own first.
-func (w Workload) containers() []placed {
-	list := []placed{{nil, w}}
+// containers are all of the pod that have volumes or might have them, its own
+// first: none for a pod of one container without any, as most are.
+func (w *Workload) containers() []placed {
+	if len(w.Volumes)+len(w.Init)+len(w.Sidecars) == 0 {
+		return nil
+	}
+	list := []placed{{nil, *w}}
 	for i, c := range w.Init {
 		list = append(list, placed{field.NewPath("init").Index(i), c})
 	}
@@ -820,8 +831,11 @@ func (w Workload) template(k kind) corev1.PodTemplateSpec {
 // reads none.
 func (w Workload) checksum() string {
 	var configs []*ConfigMap
+	if w.Config != nil {
+		configs = append(configs, w.Config)
+	}
 	for _, c := range w.containers() {
-		if c.of.Config != nil {
+		if c.of.Config != nil && c.path != nil {
 			configs = append(configs, c.of.Config)
 		}
 		for _, v := range c.of.Volumes {
@@ -979,8 +993,12 @@ func (w Workload) probe(k kind, path string, period, failures int32, assumed boo
 func (w Workload) volumes(k kind) []corev1.Volume {
 	tmp := w.tmpSize()
 	list := []corev1.Volume{{Name: "tmp", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: &tmp}}}}
+	containers := w.containers()
+	if containers == nil {
+		return list
+	}
 	seen := make(map[string]bool)
-	for _, c := range w.containers() {
+	for _, c := range containers {
 		for _, v := range c.of.Volumes {
 			if seen[v.Name] || k == statefulSet && v.Claim != nil && v.Claim.Name == "" {
 				seen[v.Name] = true

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/internal/validate"
 )
 
 // RedirectMiddleware sends HTTP to HTTPS on the routers that use it. It does
@@ -128,12 +129,7 @@ func (s SecurityHeaders) Objects() ([]components.Object, error) {
 }
 
 func middleware(kind string, ref components.MiddlewareRef, changes []components.Change, spec traefikv1alpha1.MiddlewareSpec, errs field.ErrorList) ([]components.Object, error) {
-	for _, msg := range validation.IsDNS1123Subdomain(ref.Name) {
-		errs = append(errs, field.Invalid(field.NewPath("name"), ref.Name, msg))
-	}
-	for _, msg := range validation.IsDNS1123Label(ref.Namespace) {
-		errs = append(errs, field.Invalid(field.NewPath("namespace"), ref.Namespace, msg))
-	}
+	errs = append(errs, checkName(ref)...)
 	objects := []components.Object{&traefikv1alpha1.Middleware{
 		TypeMeta: metav1.TypeMeta{APIVersion: traefikv1alpha1.SchemeGroupVersion.String(), Kind: "Middleware"},
 		ObjectMeta: metav1.ObjectMeta{
@@ -144,4 +140,10 @@ func middleware(kind string, ref components.MiddlewareRef, changes []components.
 	}}
 	errs = append(errs, components.Apply(objects, changes)...)
 	return objects, components.Mistakes(kind, ref.Namespace, ref.Name, errs)
+}
+
+// checkName is what is wrong with the name and the namespace of an object.
+func checkName(ref components.MiddlewareRef) field.ErrorList {
+	errs := validate.Name(nil, field.NewPath("name"), ref.Name, validation.IsDNS1123Subdomain)
+	return validate.Namespace(errs, field.NewPath("namespace"), ref.Namespace)
 }

@@ -73,7 +73,7 @@ func TestRefused(t *testing.T) {
 		want      string
 	}{
 		{traefik.RedirectMiddleware{Namespace: "shop", Name: "Redirect"}, `RedirectMiddleware shop/Redirect: name: Invalid value: "Redirect"`},
-		{traefik.RedirectMiddleware{Name: "redirect"}, "RedirectMiddleware redirect: namespace: Invalid value"},
+		{traefik.RedirectMiddleware{Name: "redirect"}, "RedirectMiddleware redirect: namespace: Required value: say the namespace"},
 		{traefik.SecurityHeaders{Namespace: "shop", Name: "h", HSTS: -1}, `SecurityHeaders shop/h: hsts: Invalid value: "-1ns": must be whole seconds, and not negative`},
 		{traefik.SecurityHeaders{Namespace: "shop", Name: "h", HSTS: time.Millisecond}, `SecurityHeaders shop/h: hsts: Invalid value: "1ms": must be whole seconds`},
 	} {
