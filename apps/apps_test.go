@@ -87,151 +87,136 @@ func texts(t *testing.T, tree render.Tree) map[string]string {
 	return m
 }
 
-// TestTier holds the production files against the tier as it is run: names,
-// hosts, ports, replicas, variables and keys.
+// TestTier holds each environment to what its apps must keep, whoever they are.
 func TestTier(t *testing.T) {
-	files := texts(t, testTree(t, "production"))
-	for _, tc := range []struct {
-		app, host string
-		port      int
-		replicas  int
-		env       []string
-		secretEnv []string
-	}{
-		{"platform-api", "api.dezky.eu", 3001, 1,
-			[]string{"PORT", "DEZKY_ENV"},
-			[]string{"MONGODB_URI", "SCHEDULING_CREDENTIAL_KEY", "STALWART_ADMIN_PASSWORD", "STALWART_WEBHOOK_SECRET", "AUTHENTIK_API_TOKEN", "AUDIT_SIGNING_KEY", "AUDIT_COLD_ACCESS_KEY", "AUDIT_COLD_SECRET_KEY", "OCIS_SVC_PASSWORD"}},
-		{"portal", "app.dezky.eu", 3000, 2,
-			[]string{"PLATFORM_API_INTERNAL_URL", "NUXT_API_BASE", "NUXT_PUBLIC_PORTAL_URL", "NUXT_PUBLIC_MAIL_URL", "NUXT_PUBLIC_AUTH_URL", "NUXT_OIDC_REDIRECT_URI"},
-			[]string{"NUXT_OIDC_CLIENT_ID", "NUXT_OIDC_CLIENT_SECRET", "NUXT_OIDC_SESSION_SECRET", "NUXT_OIDC_TOKEN_KEY", "SESSION_REDIS_URL"}},
-		{"booking", "booking.dezky.eu", 3000, 1,
-			[]string{"PLATFORM_API_INTERNAL_URL", "NUXT_PUBLIC_SITE_URL"},
-			[]string{"NUXT_PUBLIC_TURNSTILE_SITE_KEY"}},
-		{"operator", "operator.dezky.eu", 3000, 2,
-			[]string{"NUXT_PUBLIC_AUTH_URL", "NUXT_PUBLIC_OPERATOR_URL", "NUXT_OIDC_REDIRECT_URI"},
-			[]string{"NUXT_OIDC_CLIENT_ID", "NUXT_OIDC_CLIENT_SECRET", "NUXT_OIDC_SESSION_SECRET", "NUXT_OIDC_TOKEN_KEY", "SESSION_REDIS_URL"}},
-	} {
-		text := files["apps/"+tc.app+".yaml"]
-		wants := []string{
-			fmt.Sprintf("image: git.lastcloud.io/ronnibaslund/dezky/%s:%s\n", tc.app, goldenTag),
-			fmt.Sprintf("containerPort: %d\n", tc.port),
-			fmt.Sprintf("  - port: %d\n", 0),
-			fmt.Sprintf("\n  replicas: %d\n", tc.replicas),
-			"  - host: " + tc.host + "\n",
-			"secretName: " + tc.app + "-tls\n",
-			"cert-manager.io/cluster-issuer: letsencrypt-prod\n",
-			"ingressClassName: traefik\n",
-			"router.middlewares: dezky-apps-redirect-https@kubernetescrd",
-			"namespace: dezky-apps\n",
-		}
-		wants[2] = fmt.Sprintf("    port: %d\n", tc.port)
-		for _, name := range tc.env {
-			wants = append(wants, "- name: "+name+"\n          value: ")
-		}
-		for _, key := range tc.secretEnv {
-			wants = append(wants, fmt.Sprintf("- name: %s\n          valueFrom:\n            secretKeyRef:\n              key: %[1]s\n              name: %s-secrets\n", key, tc.app))
-		}
-		for _, want := range wants {
-			if !strings.Contains(text, want) {
-				t.Errorf("apps/%s.yaml has no\n%s", tc.app, want)
+	for _, env := range Environments() {
+		env.images = render.Images{Tag: goldenTag}
+		tr := newTier(env)
+		files := texts(t, tr.tree())
+		hosts := make(map[string]string)
+		for _, a := range tr.apps {
+			host, text := env.Host(a.Host), files["apps/"+a.Web.Name+".yaml"]
+			if other, ok := hosts[host]; ok {
+				t.Errorf("%s: %s and %s have the host %s", env.Name, a.Web.Name, other, host)
 			}
-		}
-		if !strings.Contains(files["README.md"], "\n"+tc.host+"\n") {
-			t.Errorf("README.md: no DNS record for %s", tc.host)
-		}
-	}
-	for path, wants := range map[string][]string{
-		"apps/platform-api-config.yaml": {
-			"AUTHENTIK_ISSUER: https://auth.dezky.eu/application/o/portal/\n", "AUTHENTIK_JWKS_URL: https://auth.dezky.eu/application/o/portal/jwks/\n",
-			"AUTHENTIK_API_URL: ", "STALWART_URL: http://10.42.0.1:8080\n", "OCIS_URL: ", "AUDIT_COLD_ENDPOINT: ", "FEATURE_",
-		},
-		"ci/ci-deployer.yaml":          {"name: ci-deployer-token\n", "type: kubernetes.io/service-account-token\n", "- middlewares\n"},
-		"ci/00-namespaces.yaml":        {"name: dezky-apps\n"},
-		"auth/blueprint.yaml":          {"scope-offline_access", "OIDC_PORTAL_CLIENT_SECRET", "OIDC_OPERATOR_CLIENT_SECRET"},
-		"secrets/secrets.example.yaml": {"mongo.dezky-data.svc.cluster.local:27017", "redis.dezky-data.svc.cluster.local:6379/1", "name: registry-pull\n", "AUTHENTIK_BOOTSTRAP_TOKEN"},
-	} {
-		for _, want := range wants {
-			if !strings.Contains(files[path], want) {
-				t.Errorf("%s has no %q", path, want)
+			hosts[host] = a.Web.Name
+			for _, want := range []string{
+				"image: " + registry + a.Web.Name + ":" + goldenTag + "\n",
+				fmt.Sprintf("containerPort: %d\n", a.Web.Port),
+				fmt.Sprintf("    port: %d\n", a.Web.Port),
+				fmt.Sprintf("\n  replicas: %d\n", max(a.Web.Replicas, 1)),
+				"  - host: " + host + "\n",
+				"cert-manager.io/cluster-issuer: " + env.Issuer + "\n",
+				"router.middlewares: " + redirect().Ref().String(),
+			} {
+				if !strings.Contains(text, want) {
+					t.Errorf("%s: apps/%s.yaml has no %q", env.Name, a.Web.Name, want)
+				}
+			}
+			if !strings.Contains(files["README.md"], "\n"+host+"\n") {
+				t.Errorf("%s: no DNS record for %s", env.Name, host)
+			}
+			login, signsIn := a.Web.Login.(nuxt.Login)
+			if signsIn && (login.Sessions != nil) != env.SharedSessions {
+				t.Errorf("%s: %s shares its sessions: %v", env.Name, a.Web.Name, login.Sessions != nil)
+			}
+			if signsIn && !strings.Contains(files["auth/blueprint.yaml"], "scope-"+components.ScopeOfflineAccess) {
+				t.Errorf("%s: the blueprint maps no %s", env.Name, components.ScopeOfflineAccess)
 			}
 		}
 	}
 }
 
-// TestNotes: production says what its operator should know, and nothing is an
-// orphan.
+// TestNotes: of a release, production says which images follow latest; no key
+// is an orphan in any environment.
 func TestNotes(t *testing.T) {
-	tree, err := Tree("production", render.Images{Pins: map[string]string{"portal": "v1"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, report, err := tree.Files()
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []string{"the production images of platform-api, booking, operator follow the tag latest", "OIDCClient operator: the session store forgets after 14 d", "OIDCClient portal: the session store forgets after 14 d"}
-	if len(report.Notes) != len(want) {
-		t.Errorf("notes: %s", strings.Join(report.Notes, "\n"))
-	}
-	for i, note := range report.Notes[:min(len(want), len(report.Notes))] {
-		if !strings.HasPrefix(note, want[i]) {
-			t.Errorf("note %q, want %s…", note, want[i])
+	for _, env := range Environments() {
+		tree, err := Tree(env.Name, render.Images{Pins: map[string]string{newTier(env).apps[0].Web.Name: "v1"}})
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if _, report, err = testTree(t, "development").Files(); err != nil || len(report.Notes) != 0 {
-		t.Errorf("development: notes %q, error %v", report.Notes, err)
+		_, report, err := tree.Files()
+		if err != nil {
+			t.Fatal(err)
+		}
+		told := false
+		for _, note := range report.Notes {
+			if strings.Contains(note, "nothing reads the key") {
+				t.Errorf("%s: %s", env.Name, note)
+			}
+			told = told || strings.Contains(note, "follow the tag latest")
+		}
+		if told == env.Development {
+			t.Errorf("%s: images that follow latest are told: %v", env.Name, told)
+		}
 	}
 }
 
-// TestHostInOnePlace changes the portal's host where it is stated, and looks
-// for what is left of the old one.
+// TestHostInOnePlace changes the host of each app where it is stated: every
+// place that had the old one has the new one.
 func TestHostInOnePlace(t *testing.T) {
 	env := Environments()[0]
-	env.Hosts.Portal = "my"
-	files := texts(t, newTier(env).tree())
-	for path, text := range files {
-		if strings.Contains(text, "app.dezky.eu") {
-			t.Errorf("%s still has the old host", path)
+	before := texts(t, newTier(env).tree())
+	old := env.Host(env.Hosts.Portal)
+	env.Hosts.Portal = "another-name"
+	after := texts(t, newTier(env).tree())
+	places := 0
+	for path, text := range after {
+		if strings.Contains(text, old) {
+			t.Errorf("%s still has %s", path, old)
+		}
+		n := strings.Count(before[path], old)
+		places += n
+		if now := strings.Count(text, env.Host("another-name")); now != n {
+			t.Errorf("%s had the host %d times, and has the new one %d times", path, n, now)
 		}
 	}
-	for path, want := range map[string][]string{
-		"apps/portal.yaml": {
-			"- host: my.dezky.eu\n", "    - my.dezky.eu\n", // rule and certificate
-			"value: https://my.dezky.eu/auth/oidc/callback\n", "value: https://my.dezky.eu/auth/callback\n",
-			"- name: NUXT_PUBLIC_PORTAL_URL\n          value: https://my.dezky.eu\n",
-			"- name: NUXT_OIDC_PROVIDERS_OIDC_LOGOUT_REDIRECT_URI\n          value: https://my.dezky.eu/signed-out\n",
-		},
-		"auth/blueprint.yaml":          {"url: https://my.dezky.eu/auth/oidc/callback\n", "url: https://my.dezky.eu/auth/callback\n", "meta_launch_url: https://my.dezky.eu/\n"},
-		"README.md":                    {"\nmy.dezky.eu\n", "[my.dezky.eu](https://my.dezky.eu)", "`https://my.dezky.eu/auth/callback`"},
-		"secrets/secrets.example.yaml": {"https://my.dezky.eu/auth/callback"},
-	} {
-		for _, w := range want {
-			if !strings.Contains(files[path], w) {
-				t.Errorf("%s has no %q", path, w)
-			}
-		}
+	if places < 10 {
+		t.Errorf("the host stood in %d places only", places)
 	}
 }
 
 // TestThirdEnvironment: it is one more value, also below another's domain.
 func TestThirdEnvironment(t *testing.T) {
 	env := Environments()[0]
-	env.Name, env.Domain = "staging", "staging.dezky.eu"
-	files := texts(t, newTier(env).tree())
-	if !strings.Contains(files["apps/portal.yaml"], "- host: app.staging.dezky.eu\n") {
-		t.Error("the portal has no host below the domain")
+	above := env.Domain
+	env.Name, env.Domain = "third", "third."+above
+	tr := newTier(env)
+	files := texts(t, tr.tree())
+	for _, a := range tr.apps {
+		if !strings.Contains(files["apps/"+a.Web.Name+".yaml"], "- host: "+env.Host(a.Host)+"\n") {
+			t.Errorf("%s has no host below the domain", a.Web.Name)
+		}
 	}
-	filled := strings.ReplaceAll(files["secrets/secrets.example.yaml"], secret.Placeholder, "booking.staging.dezky.eu")
-	for _, f := range newTier(env).secrets().Check([]byte(filled)) {
+	filled := strings.ReplaceAll(files["secrets/secrets.example.yaml"], secret.Placeholder, env.Host("any"))
+	for _, f := range tr.secrets().Check([]byte(filled)) {
 		if strings.Contains(f.Problem, "another environment") {
 			t.Errorf("the own domain is taken for another's: %s", f)
 		}
 	}
-	tr := newTier(env)
-	named(t, tr.apps, "platform-api").Web.Env["URL"] = "https://app.dezky.eu"
-	if _, _, err := tr.tree().Files(); err == nil || !strings.Contains(err.Error(), "holds app.dezky.eu, of the domain of another environment") {
-		t.Errorf("an address of production passes: %v", err)
+	tr.apps[0].Web.Env = map[string]string{"URL": "https://www." + above}
+	tr.apps[0].Web.Assumed.Env = nil
+	if _, _, err := tr.tree().Files(); err == nil || !strings.Contains(err.Error(), "holds www."+above+", of the domain of another environment") {
+		t.Errorf("an address of the environment above passes: %v", err)
 	}
+}
+
+// small is a tier of the tests' own: two apps that sign in, and one that has a
+// Secret of its own.
+func small() tier {
+	env := Environment{
+		Environment: render.Environment{Name: "test", Domain: "shop.example"},
+		Hosts:       Hosts{API: "api", Auth: "auth"},
+		Issuer:      "test-issuer", SharedSessions: true, SessionReplicas: 2,
+	}
+	app := func(name string) App {
+		return env.app(App{Host: name, Web: components.WebApp{
+			Name: name, Port: 3000, Replicas: 2, Login: env.login(name, name), Probes: nuxtProbes(),
+			Env: map[string]string{"PUBLIC_URL": env.URL(name)},
+		}})
+	}
+	stock := env.app(App{Host: "stock", Keys: []secret.Key{{Name: "TOKEN", Purpose: "Test"}}, Web: components.WebApp{Name: "stock", Port: 4000, Probes: nuxtProbes()}})
+	return tier{env: env, apps: []App{app("shop"), app("desk"), stock}}
 }
 
 // named is the app of that name.
@@ -249,9 +234,10 @@ func named(t *testing.T, apps []App, name string) *App {
 // TestIncidents plants each incident of the tier's past in its definitions,
 // and reads the refusal.
 func TestIncidents(t *testing.T) {
+	foreign := "auth." + Environments()[0].Domain // of another environment
 	edit := func(change func(*tier)) func() render.Tree {
 		return func() render.Tree {
-			tr := newTier(Environments()[0])
+			tr := small()
 			change(&tr)
 			return tr.tree()
 		}
@@ -267,7 +253,7 @@ func TestIncidents(t *testing.T) {
 	// The Ingress follows from the app, so a fault is planted behind the tier.
 	ingress := func(name string, change func(*components.TLSIngress)) func() render.Tree {
 		return func() render.Tree {
-			tree := newTier(Environments()[0]).tree()
+			tree := small().tree()
 			for _, layer := range tree.Layers {
 				for _, file := range layer.Files {
 					for i, c := range file.Components {
@@ -286,11 +272,16 @@ func TestIncidents(t *testing.T) {
 		tree func() render.Tree
 		want string
 	}{
-		{"no offline_access", login("operator", func(l *nuxt.Login) { l.Client.Scopes = []string{"openid", "profile", "email"} }), "apps/operator.yaml: WebApp dezky-apps/operator: login.client.scopes: Invalid value: [\"openid\",\"profile\",\"email\"]: must contain offline_access, since the app refreshes by itself"},
-		{"two replicas on sessions in memory", login("portal", func(l *nuxt.Login) { l.Sessions, l.Development = nil, true }), "apps/portal.yaml: WebApp dezky-apps/portal: replicas: Invalid value: 2: sessions are in the memory of one pod"},
+		{"no offline_access", login("desk", func(l *nuxt.Login) { l.Client.Scopes = []string{"openid", "profile", "email"} }), "apps/desk.yaml: WebApp " + namespace + "/desk: login.client.scopes: Invalid value: [\"openid\",\"profile\",\"email\"]: must contain offline_access, since the app refreshes by itself"},
+		{"two replicas on sessions in memory", login("shop", func(l *nuxt.Login) { l.Sessions, l.Development = nil, true }), "apps/shop.yaml: WebApp " + namespace + "/shop: replicas: Invalid value: 2: sessions are in the memory of one pod"},
 		{"an autoscaler typed out over sessions in memory", func() render.Tree {
-			env := Environments()[1]
-			tree := newTier(env).tree()
+			tr := small()
+			tr.env.Development = true
+			web := &tr.apps[0].Web
+			l := web.Login.(nuxt.Login)
+			l.Sessions, l.Development = nil, true
+			web.Login, web.Replicas = l, 1
+			tree := tr.tree()
 			for l, layer := range tree.Layers {
 				for f, file := range layer.Files {
 					for _, c := range file.Components {
@@ -313,37 +304,39 @@ func TestIncidents(t *testing.T) {
 			return tree
 		}, "spec.maxReplicas: 2: lets Deployment "},
 		{"sessions that a release ends", edit(func(tr *tier) {
-			web := &named(t, tr.apps, "portal").Web
+			web := &named(t, tr.apps, "shop").Web
 			l := web.Login.(nuxt.Login)
 			l.Sessions = nil
 			web.Login, web.Replicas = l, 1
 		}), "login.sessions: Required value: outside development sessions must be shared"},
 		{"an environment that forgot to share its sessions", func() render.Tree {
-			env := Environments()[0]
-			env.SharedSessions, env.SessionReplicas = false, 1
-			return newTier(env).tree()
-		}, "apps/portal.yaml: WebApp dezky-apps/portal: login.sessions: Required value: outside development sessions must be shared"},
-		{"one key prefix for two apps", login("operator", func(l *nuxt.Login) { s := *l.Sessions; s.Prefix = "portal"; l.Sessions = &s }), "uses the keys portal:* in Redis redis.dezky-data.svc.cluster.local:6379, database 1, and so does apps/operator.yaml: dezky-apps/operator: each needs its own"},
-		{"one slug for two apps", login("operator", func(l *nuxt.Login) { l.Client.Slug = "portal" }), "uses the Authentik slug portal at auth.dezky.eu, and so does apps/operator.yaml: dezky-apps/operator"},
+			tr := small()
+			tr.env.SharedSessions = false
+			web := &tr.apps[0].Web
+			web.Login, web.Replicas = tr.env.login("shop", "shop"), 1
+			return tr.tree()
+		}, "apps/shop.yaml: WebApp " + namespace + "/shop: login.sessions: Required value: outside development sessions must be shared"},
+		{"one key prefix for two apps", login("desk", func(l *nuxt.Login) { s := *l.Sessions; s.Prefix = "shop"; l.Sessions = &s }), "uses the keys shop:* in Redis " + redisStore().Address() + ", database 1, and so does apps/desk.yaml: " + namespace + "/desk: each needs its own"},
+		{"one slug for two apps", login("desk", func(l *nuxt.Login) { l.Client.Slug = "shop" }), "uses the Authentik slug shop at auth.shop.example, and so does apps/desk.yaml: " + namespace + "/desk"},
 		{"sign-out to the other environment", edit(func(tr *tier) {
-			named(t, tr.apps, "operator").Web.Env["NUXT_PUBLIC_SIGN_OUT_URL"] = "https://auth.dezky.local/application/o/operator/end-session/"
-		}), `apps/operator.yaml: Deployment dezky-apps/operator: "value: https://auth.dezky.local/application/o/operator/end-session/" holds auth.dezky.local, of the domain of another environment`},
-		{"the client of the other environment", login("operator", func(l *nuxt.Login) { l.Client.Authentik = "auth.dezky.local" }), "holds auth.dezky.local, of the domain of another environment"},
+			named(t, tr.apps, "desk").Web.Env["NUXT_PUBLIC_SIGN_OUT_URL"] = "https://" + foreign + "/application/o/desk/end-session/"
+		}), `apps/desk.yaml: Deployment ` + namespace + `/desk: "value: https://` + foreign + `/application/o/desk/end-session/" holds ` + foreign + `, of the domain of another environment`},
+		{"the client of the other environment", login("desk", func(l *nuxt.Login) { l.Client.Authentik = foreign }), "holds " + foreign + ", of the domain of another environment"},
 		{"plain HTTP", edit(func(tr *tier) {
-			named(t, tr.apps, "portal").Web.Env["NUXT_PUBLIC_PORTAL_URL"] = "http://app.dezky.eu"
-		}), `"value: http://app.dezky.eu" sends to app.dezky.eu in plain HTTP`},
-		{"a sign-in at another host than the Ingress", ingress("portal", func(i *components.TLSIngress) { i.Host = "www.dezky.eu" }), `apps/portal.yaml: TLSIngress dezky-apps/portal: host: Invalid value: "www.dezky.eu": the sign-in of portal sends browsers back to app.dezky.eu`},
+			named(t, tr.apps, "shop").Web.Env["PUBLIC_URL"] = "http://shop.shop.example"
+		}), `"value: http://shop.shop.example" sends to shop.shop.example in plain HTTP`},
+		{"a sign-in at another host than the Ingress", ingress("shop", func(i *components.TLSIngress) { i.Host = "www.shop.example" }), `apps/shop.yaml: TLSIngress ` + namespace + `/shop: host: Invalid value: "www.shop.example": the sign-in of shop sends browsers back to shop.shop.example`},
 		{"a key that no contract has", edit(func(tr *tier) {
-			a := named(t, tr.apps, "platform-api")
+			a := named(t, tr.apps, "stock")
 			a.Web.SecretEnv["NEW_KEY"] = a.contract().Key("NEW_KEY")
-		}), "apps/platform-api.yaml: Deployment dezky-apps/platform-api: spec.template.spec.containers[platform-api].env[NEW_KEY]: Secret dezky-apps/platform-api-secrets has no key NEW_KEY: its keys are"},
-		{"a redirect that outranks ACME", ingress("platform-api", func(i *components.TLSIngress) {
+		}), "apps/stock.yaml: Deployment " + namespace + "/stock: spec.template.spec.containers[stock].env[NEW_KEY]: Secret " + namespace + "/stock-secrets has no key NEW_KEY: its keys are"},
+		{"a redirect that outranks ACME", ingress("stock", func(i *components.TLSIngress) {
 			i.Changes = []components.Change{components.Edit(func(o components.Object) {
 				a := o.GetAnnotations()
 				a["traefik.ingress.kubernetes.io/router.priority"] = "100"
 				o.SetAnnotations(a)
 			})}
-		}), "Ingress dezky-apps/platform-api: metadata.annotations[traefik.ingress.kubernetes.io/router.priority]: can outrank cert-manager's HTTP-01 solver"},
+		}), "Ingress " + namespace + "/stock: metadata.annotations[traefik.ingress.kubernetes.io/router.priority]: can outrank cert-manager's HTTP-01 solver"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			_, _, err := tc.tree().Files()
