@@ -35,6 +35,8 @@ type tier struct {
 	t         *testing.T
 	c         cluster
 	namespace string
+	// podSecurity is what the tree says of its namespace.
+	podSecurity string
 	// apps by name, with the state that their pods get into; empty is ready.
 	apps map[string]string
 	// edit has the last word on the Deployments.
@@ -104,7 +106,7 @@ func (w *tier) tree(_ string, images render.Images) (render.Tree, error) {
 		Layers: []render.Layer{
 			// Of its own: the other tiers of the cluster have a layer ci too.
 			{Name: "ci", Namespace: w.namespace + "-admin", Files: []render.File{
-				{Name: "00-namespace", Components: []render.Component{components.Namespace{Name: w.namespace}}},
+				{Name: "00-namespace", Components: []render.Component{components.Namespace{Name: w.namespace, PodSecurity: w.podSecurity}}},
 				{Name: "deployer", Components: ci},
 			}},
 			layer,
@@ -545,6 +547,7 @@ func noImage(t *testing.T, c cluster) {
 
 func podSecurity(t *testing.T, c cluster) {
 	w := newTier(t, c, "web")
+	w.podSecurity = "privileged" // the namespace, which is there, enforces more
 	w.edit = func(d *appsv1.Deployment) {
 		d.Spec.Template.Spec.Containers[0].SecurityContext.Privileged = new(true)
 		d.Spec.Template.Spec.Containers[0].SecurityContext.AllowPrivilegeEscalation = new(true)
