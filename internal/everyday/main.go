@@ -1,7 +1,8 @@
 // Command everyday proves the first promise of the README: edit a definition,
 // accept the goldens, commit. It makes everyday changes to a copy of this
-// repository, one at a time, accepts the goldens after each, and runs all
-// tests: nothing but a golden may hold what a definition says.
+// repository, one at a time, accepts the goldens after each, and runs the tests
+// of every package that a definition reaches: nothing but a golden may hold
+// what a definition says.
 //
 //	go run ./internal/everyday [-run REGEXP]
 //
@@ -22,6 +23,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -76,6 +78,9 @@ func run(ctx context.Context, only string) error {
 	if err := c.make(ctx); err != nil {
 		return err
 	}
+	if err := c.reach(ctx); err != nil {
+		return err
+	}
 	if _, err := c.accept(ctx); err != nil {
 		return err
 	}
@@ -108,6 +113,27 @@ type copied struct {
 	dir string
 	// files are what the repository holds, by path.
 	files map[string][]byte
+	// reached are the packages that a definition reaches: those that import
+	// the tier, themselves or in their tests.
+	reached []string
+}
+
+// reach finds the packages that a definition reaches.
+func (c *copied) reach(ctx context.Context) error {
+	out, err := c.command(ctx, "go", "list", "-test", "-f", `{{if .ForTest}}{{.ForTest}}{{else}}{{.ImportPath}}{{end}} {{join .Deps " "}}`, "./...")
+	if err != nil {
+		return fmt.Errorf("go list: %w\n%s", err, out)
+	}
+	seen := make(map[string]bool)
+	for line := range strings.Lines(out) {
+		words := strings.Fields(line)
+		name := words[0]
+		if !seen[name] && !strings.HasSuffix(name, ".test") && (strings.HasSuffix(name, "/fleet/apps") || slices.ContainsFunc(words[1:], func(dep string) bool { return strings.HasSuffix(dep, "/fleet/apps") })) {
+			seen[name] = true
+			c.reached = append(c.reached, name)
+		}
+	}
+	return nil
 }
 
 // make copies what git has, and what it has not yet been told to ignore.
@@ -184,7 +210,7 @@ func (c copied) try(ctx context.Context, change change) (string, error) {
 	goldens, err := c.accept(ctx)
 	out := ""
 	if err == nil {
-		out, err = c.command(ctx, "go", "test", "./...")
+		out, err = c.command(ctx, "go", append([]string{"test", "."}, c.reached...)...)
 	} else {
 		out = err.Error()
 	}
