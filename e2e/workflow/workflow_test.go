@@ -24,6 +24,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/apps"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/gitea"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/deploy"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
@@ -447,7 +448,9 @@ func runDeploy(args []string) (int, string) {
 	status := deploy.Command{
 		Name: "deploy", Layer: "apps", Repositories: repositories,
 		Tree: func(string, render.Images) (render.Tree, error) {
-			return render.Tree{Name: "shop", Layers: []render.Layer{{Name: "apps", Namespace: "shop"}}}, nil
+			return render.Tree{Name: "shop", Layers: []render.Layer{{Name: "apps", Namespace: "shop", Files: []render.File{
+				{Name: "namespace", Components: []render.Component{components.Namespace{Name: "shop"}}},
+			}}}}, nil
 		},
 	}.Run(args, &said, &said)
 	return status, said.String()
