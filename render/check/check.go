@@ -117,14 +117,19 @@ func Run(set *Set, rules []Rule, waivers ...Waiver) Result {
 	return result
 }
 
+// broken reports that the rule itself cannot work.
+func (p *Pass) broken(err error) {
+	p.order = append(p.order, 0)
+	p.findings = append(p.findings, object.Finding{Rule: p.rule.ID, Problem: "the rule " + p.rule.ID + ": " + err.Error()})
+}
+
 func (p *Pass) run() {
 	err := func() (err error) {
-		defer object.Recovered(&err, "the rule "+p.rule.ID+": ")
+		defer object.Recovered(&err, "")
 		p.rule.Run(p)
 		return nil
 	}()
 	if err != nil {
-		p.order = append(p.order, 0)
-		p.findings = append(p.findings, object.Finding{Rule: p.rule.ID, Problem: err.Error()})
+		p.broken(err)
 	}
 }

@@ -165,7 +165,8 @@ func kindRules() []Rule {
 		Run: func(p *Pass) {
 			var minor int
 			if _, err := fmt.Sscanf(Kubernetes, "v1.%d", &minor); err != nil {
-				panic(err) // our own constant
+				p.broken(err)
+				return
 			}
 			for _, o := range p.Objects() {
 				gvk := o.GetObjectKind().GroupVersionKind()
