@@ -10,6 +10,7 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/traefik"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // App is one first-party app, stated once. Its Ingress, its client at
@@ -69,9 +70,9 @@ func (a App) ingress(env Environment) components.TLSIngress {
 
 // files are the app's files: one, and one more for a ConfigMap.
 func (a App) files(env Environment) []render.File {
-	files := []render.File{{Name: a.Web.Name, Components: []render.Component{a.Web, a.ingress(env)}}}
+	files := []render.File{{Name: a.Web.Name, Components: []object.Component{a.Web, a.ingress(env)}}}
 	if c := a.Web.Config; c != nil {
-		files = append(files, render.File{Name: c.Name, Components: []render.Component{*c}})
+		files = append(files, render.File{Name: c.Name, Components: []object.Component{*c}})
 	}
 	return files
 }

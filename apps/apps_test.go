@@ -20,6 +20,7 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/golden"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // goldenTag looks like the commit to which a release pins the images.
@@ -331,7 +332,7 @@ func TestIncidents(t *testing.T) {
 			a.Web.SecretEnv["NEW_KEY"] = a.contract().Key("NEW_KEY")
 		}), "apps/stock.yaml: Deployment " + namespace + "/stock: spec.template.spec.containers[stock].env[NEW_KEY]: Secret " + namespace + "/stock-secrets has no key NEW_KEY: its keys are"},
 		{"a redirect that outranks ACME", ingress("stock", func(i *components.TLSIngress) {
-			i.Changes = []components.Change{components.Edit(func(o components.Object) {
+			i.Changes = []components.Change{components.Edit(func(o object.Object) {
 				a := o.GetAnnotations()
 				a["traefik.ingress.kubernetes.io/router.priority"] = "100"
 				o.SetAnnotations(a)

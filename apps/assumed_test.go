@@ -10,6 +10,7 @@ import (
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/readme"
 )
 
@@ -80,8 +81,8 @@ func TestConfirm(t *testing.T) {
 		web := app("web")
 		change(&web.Assumed)
 		tree := render.Tree{Name: "a shop", Layers: []render.Layer{{Name: "apps", Files: []render.File{
-			{Name: "web", Components: []render.Component{web}},
-			{Name: "other", Components: []render.Component{app("other")}},
+			{Name: "web", Components: []object.Component{web}},
+			{Name: "other", Components: []object.Component{app("other")}},
 		}}}}
 		return texts(t, tree)
 	}
@@ -114,7 +115,7 @@ func TestPodSecurity(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					if i := slices.IndexFunc(objects, func(o components.Object) bool {
+					if i := slices.IndexFunc(objects, func(o object.Object) bool {
 						ns, ok := o.(*corev1.Namespace)
 						return ok && ns.Name == namespace
 					}); i >= 0 {
@@ -172,7 +173,7 @@ func TestAssumedOnce(t *testing.T) {
 		tr := newTier(env)
 		all := tr.tree().Assumptions()
 		for i, a := range all {
-			if slices.ContainsFunc(all[:i], func(b render.Assumption) bool { return a.What == b.What }) {
+			if slices.ContainsFunc(all[:i], func(b object.Assumption) bool { return a.What == b.What }) {
 				t.Errorf("%s: %s is told twice", env.Name, a.What)
 			}
 			if !tr.env.Runner && strings.Contains(a.What+a.Until, "runner") {

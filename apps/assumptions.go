@@ -3,26 +3,26 @@ package apps
 import (
 	"fmt"
 
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // assumptions are those that no component holds: of the cluster, of the
 // neighbours, and of the ways to them.
-func (t tier) assumptions() []render.Assumption {
-	var list []render.Assumption
-	add := func(open bool, a render.Assumption) {
+func (t tier) assumptions() []object.Assumption {
+	var list []object.Assumption
+	add := func(open bool, a object.Assumption) {
 		if open {
 			list = append(list, a)
 		}
 	}
-	add(kubernetesAssumed, render.Assumption{
+	add(kubernetesAssumed, object.Assumption{
 		What:    "cluster: that its Kubernetes is of this release or a later one",
 		Value:   kubernetesRelease,
 		Confirm: "`kubectl version`",
 		Until:   "a field that an older API server does not know is refused when it is applied, and what runs stays",
 		Buys:    "certainty that every field is kept",
 	})
-	add(traefikAssumed, render.Assumption{
+	add(traefikAssumed, object.Assumption{
 		What:    "cluster: the release of Traefik, its pods' ports 8000 and 8443, and their label",
 		Value:   traefikRelease,
 		Confirm: "`kubectl -n kube-system get pods -l app.kubernetes.io/name=traefik -o 'custom-columns=IMAGE:.spec.containers[*].image,PORTS:.spec.containers[*].ports[*].containerPort'`",
@@ -33,7 +33,7 @@ func (t tier) assumptions() []render.Assumption {
 		if n == redisStore() && !t.env.SharedSessions {
 			continue
 		}
-		add(n.assumed, render.Assumption{
+		add(n.assumed, object.Assumption{
 			What:    "neighbour " + n.namespace + ": the name of the Service " + n.name + ", its port and that of its pods",
 			Value:   fmt.Sprintf("%s, pods %d", n.Address(), n.pods),
 			Confirm: "`kubectl -n " + n.namespace + " get services,endpointslices`",
@@ -41,14 +41,14 @@ func (t tier) assumptions() []render.Assumption {
 			Buys:    "the way is open to that port alone",
 		})
 	}
-	add(stalwartAssumed, render.Assumption{
+	add(stalwartAssumed, object.Assumption{
 		What:    "neighbour Stalwart: the address of the host as the pods see it",
 		Value:   fmt.Sprintf("%s:%d", stalwartHost, stalwartPort),
 		Confirm: "`ip -4 addr show cni0` on the node",
 		Until:   "platform-api may reach every address at that port, and an address in the live ConfigMap comes first",
 		Buys:    "the way is open to that address alone",
 	})
-	add(t.env.IssuerAssumed, render.Assumption{
+	add(t.env.IssuerAssumed, object.Assumption{
 		What:    "cluster: the ClusterIssuer of cert-manager",
 		Value:   t.env.Issuer,
 		Confirm: "`kubectl get clusterissuers`",
@@ -56,14 +56,14 @@ func (t tier) assumptions() []render.Assumption {
 		Buys:    "certainty that certificates come",
 	})
 	if t.env.Runner {
-		add(apiServerAssumed, render.Assumption{
+		add(apiServerAssumed, object.Assumption{
 			What:    "cluster: the address of the API server behind its Service",
 			Value:   "every address that is no pod's, port 6443",
 			Confirm: "`kubectl -n default get endpointslices -l kubernetes.io/service-name=kubernetes`",
 			Until:   "the runner may reach port 6443 of every address but those of pods",
 			Buys:    "the way is open to the node alone",
 		})
-		add(giteaAssumed, render.Assumption{
+		add(giteaAssumed, object.Assumption{
 			What:    "cluster: that Gitea is not behind its Traefik",
 			Value:   gitHost,
 			Confirm: "`kubectl get ingresses -A` names no host " + gitHost,
@@ -75,7 +75,7 @@ func (t tier) assumptions() []render.Assumption {
 		list = append(list, w.Assumptions()...)
 	}
 	for _, a := range t.apps {
-		add(a.InternetAssumed, render.Assumption{
+		add(a.InternetAssumed, object.Assumption{
 			What:    "app " + a.Web.Name + ": that it calls hosts on the internet",
 			Confirm: "its code: which hosts it calls beside those of its variables",
 			Until:   "it may reach every public address at port 443",

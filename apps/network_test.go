@@ -17,6 +17,7 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/nuxt"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // smallTier is three apps: a shop with sign-in that calls a catalog, the
@@ -138,7 +139,7 @@ type policy struct {
 	networkingv1.NetworkPolicy
 }
 
-func policies(t *testing.T, tree render.Tree) (all []policy, others []components.Object) {
+func policies(t *testing.T, tree render.Tree) (all []policy, others []object.Object) {
 	t.Helper()
 	for _, l := range tree.Layers {
 		for _, f := range l.Files {
@@ -259,7 +260,7 @@ func TestRunner(t *testing.T) {
 	for _, env := range Environments() {
 		tr := newTier(env)
 		all, others := policies(t, tr.tree())
-		here := slices.ContainsFunc(others, func(o components.Object) bool {
+		here := slices.ContainsFunc(others, func(o object.Object) bool {
 			_, ok := o.(*appsv1.Deployment)
 			return ok && o.GetNamespace() == ciNamespace
 		})

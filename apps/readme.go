@@ -13,6 +13,7 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/nuxt"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/readme"
 )
 
@@ -167,7 +168,7 @@ func sessions(l nuxt.Login) string {
 }
 
 // containerEnv is the variables of the app's container.
-func containerEnv(objects []components.Object) []corev1.EnvVar {
+func containerEnv(objects []object.Object) []corev1.EnvVar {
 	for _, o := range objects {
 		if d, ok := o.(*appsv1.Deployment); ok && len(d.Spec.Template.Spec.Containers) > 0 {
 			return d.Spec.Template.Spec.Containers[0].Env

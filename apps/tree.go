@@ -8,6 +8,7 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/gitea"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/secrets"
 )
 
@@ -110,14 +111,14 @@ func Tree(name string, images render.Images) (render.Tree, error) {
 // tree lays the tier out in layers and files.
 func (t tier) tree() render.Tree {
 	apps := render.Layer{Name: "apps", Namespace: namespace, Files: []render.File{
-		{Name: "redirect-middleware", Components: []render.Component{redirect(), headers()}},
+		{Name: "redirect-middleware", Components: []object.Component{redirect(), headers()}},
 	}}
 	for _, a := range connect(t.apps, t.env) {
 		apps.Files = append(apps.Files, a.files(t.env)...)
 	}
 	// Last by name: where the tier runs already, its pods get what they are
 	// allowed before the rest is closed.
-	apps.Files = append(apps.Files, render.File{Name: "zz-default-deny", Components: []render.Component{solver(), deny(namespace)}})
+	apps.Files = append(apps.Files, render.File{Name: "zz-default-deny", Components: []object.Component{solver(), deny(namespace)}})
 	deployer := components.Deployer{
 		Name:      deployerName,
 		Namespace: namespace,
@@ -134,20 +135,20 @@ func (t tier) tree() render.Tree {
 
 	// First by name: kubectl takes files in that order, and everything else
 	// needs the namespaces.
-	namespaces := render.File{Name: "00-namespaces", Components: []render.Component{
+	namespaces := render.File{Name: "00-namespaces", Components: []object.Component{
 		components.Namespace{Name: namespace, PodSecurity: t.podSecurity(), PodSecurityVersion: kubernetesRelease},
 	}}
 	// Its releases are kept where ci-deployer may not write.
 	ci := render.Layer{Name: "ci", Namespace: "kube-system", Files: []render.File{
-		{Name: deployer.Name, Components: []render.Component{deployer}},
-		{Name: "quota", Components: []render.Component{
+		{Name: deployer.Name, Components: []object.Component{deployer}},
+		{Name: "quota", Components: []object.Component{
 			components.Quota{Name: "quota", Namespace: namespace, Holds: deployer.Applies},
 		}},
 	}}
 	if r := t.runner(); r != nil {
 		namespaces.Components = append(namespaces.Components,
 			components.Namespace{Name: ciNamespace, PodSecurity: "privileged", PodSecurityVersion: kubernetesRelease})
-		ci.Files = append(ci.Files, render.File{Name: r.Name, Components: []render.Component{
+		ci.Files = append(ci.Files, render.File{Name: r.Name, Components: []object.Component{
 			runnerNetwork(*r), deny(ciNamespace), *r,
 		}})
 	}
@@ -160,7 +161,7 @@ func (t tier) tree() render.Tree {
 			ci,
 			apps,
 			{Name: "auth", Namespace: authNamespace, Files: []render.File{
-				{Name: "blueprint", Components: []render.Component{t.blueprint()}},
+				{Name: "blueprint", Components: []object.Component{t.blueprint()}},
 			}},
 		},
 		Texts: []render.Text{

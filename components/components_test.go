@@ -19,6 +19,7 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/nuxt"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 func web() components.WebApp {
@@ -50,17 +51,17 @@ func with[T any](v T, change func(*T)) T {
 }
 
 func TestRefused(t *testing.T) {
-	app := func(change func(*components.WebApp)) components.Component { return with(web(), change) }
-	signIn := func(change func(*nuxt.Login)) components.Component {
+	app := func(change func(*components.WebApp)) object.Component { return with(web(), change) }
+	signIn := func(change func(*nuxt.Login)) object.Component {
 		w := web()
 		w.Login = with(login(), change)
 		return w
 	}
-	ingress := func(change func(*components.TLSIngress)) components.Component { return with(tls(), change) }
+	ingress := func(change func(*components.TLSIngress)) object.Component { return with(tls(), change) }
 
 	for _, tc := range []struct {
 		name      string
-		component components.Component
+		component object.Component
 		want      []string
 	}{
 		{"nothing at all", components.WebApp{}, []string{
@@ -203,14 +204,14 @@ func TestRefused(t *testing.T) {
 			[]string{"to[0].except[0]: Forbidden: only addresses have exceptions"}},
 		{"exceptions that are no part", components.Network{Name: "n", Namespace: "shop", To: []components.Peer{{CIDR: "10.0.0.0/8", Except: []string{"10.0.0.0/8", "11.0.0.0/16", "10.0.0.0/33", "fd00::/64", "10.1.0.0/16"}}}},
 			[]string{`to[0].except[0]: Invalid value: "10.0.0.0/8": must be a part of the cidr, 10.0.0.0/8`, `to[0].except[1]: Invalid value: "11.0.0.0/16": must be a part`, `to[0].except[2]: Invalid value`, `to[0].except[3]: Invalid value: "fd00::/64": must be a part`}},
-		{"a deployer for another namespace", components.Deployer{Name: "d", Namespace: "shop", Applies: []components.Component{components.Namespace{Name: "shop"}}},
+		{"a deployer for another namespace", components.Deployer{Name: "d", Namespace: "shop", Applies: []object.Component{components.Namespace{Name: "shop"}}},
 			[]string{`applies[0]: Invalid value: Namespace "shop" is not in namespace shop: the deployer cannot apply it`}},
 		{"a deployer of nothing", components.Deployer{Name: "d", Namespace: "shop"}, []string{"applies: Required value: give what it applies"}},
-		{"a deployer of a mistake", components.Deployer{Name: "d", Namespace: "shop", Applies: []components.Component{nil, components.ConfigMap{}}},
+		{"a deployer of a mistake", components.Deployer{Name: "d", Namespace: "shop", Applies: []object.Component{nil, components.ConfigMap{}}},
 			[]string{"applies[0]: Required value: is nil", "applies[1]: Invalid value: its objects cannot be made"}},
-		{"a deployer of an image without a registry", components.Deployer{Name: "d", Namespace: "shop", Applies: []components.Component{app(func(w *components.WebApp) { w.Image = "nginx:1" })}},
+		{"a deployer of an image without a registry", components.Deployer{Name: "d", Namespace: "shop", Applies: []object.Component{app(func(w *components.WebApp) { w.Image = "nginx:1" })}},
 			[]string{`applies[0]: Invalid value: "nginx:1": the image of Deployment "web" names no registry, and the deployer may take images from the registry of the layer only: write it in full, such as docker.io/library/nginx:1`}},
-		{"Secrets of no workload, and of elsewhere", components.Deployer{Name: "d", Namespace: "shop", Applies: []components.Component{web()}, Secrets: map[string][]secret.Contract{"wep": {{Name: "s", Namespace: "shop"}}, "web": {{Name: "s", Namespace: "other"}}}},
+		{"Secrets of no workload, and of elsewhere", components.Deployer{Name: "d", Namespace: "shop", Applies: []object.Component{web()}, Secrets: map[string][]secret.Contract{"wep": {{Name: "s", Namespace: "shop"}}, "web": {{Name: "s", Namespace: "other"}}}},
 			[]string{"secrets[wep]: Invalid value: there is no workload of this name in applies", `secrets[web][0].namespace: Invalid value: "other": must be the deployer's, shop`}},
 		{"no object", components.Plain(nil, (*corev1.Pod)(nil)), []string{"object 0 is nil", "object 1 is nil"}},
 
@@ -246,7 +247,7 @@ func config(name string) *corev1.ConfigMap {
 }
 
 // find is the component's object of a kind.
-func find[T components.Object](t *testing.T, c components.Component) T {
+func find[T object.Object](t *testing.T, c object.Component) T {
 	t.Helper()
 	objects, err := c.Objects()
 	if err != nil {
@@ -358,7 +359,7 @@ func TestObjectsAreAnew(t *testing.T) {
 }
 
 func TestDeployerPrune(t *testing.T) {
-	d := components.Deployer{Name: "d", Namespace: "shop", Applies: []components.Component{web()}}
+	d := components.Deployer{Name: "d", Namespace: "shop", Applies: []object.Component{web()}}
 	for _, prune := range []bool{false, true} {
 		d.Prune = prune
 		for _, rule := range find[*rbacv1.Role](t, d).Rules {

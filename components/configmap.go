@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/internal/validate"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // ConfigMap is public configuration. A [WebApp] that reads it carries its
@@ -48,8 +49,8 @@ type Pending struct {
 // MaxSecretSize; the validation of ConfigMaps has the same).
 const maxConfig = corev1.MaxSecretSize
 
-// Objects implements [Component].
-func (c ConfigMap) Objects() ([]Object, error) {
+// Objects implements [object.Component].
+func (c ConfigMap) Objects() ([]object.Object, error) {
 	var errs field.ErrorList
 	errs = validate.Name(errs, field.NewPath("name"), c.Name, validation.IsDNS1123Subdomain)
 	errs = validate.Namespace(errs, field.NewPath("namespace"), c.Namespace)
@@ -74,13 +75,13 @@ func (c ConfigMap) Objects() ([]Object, error) {
 			errs = append(errs, field.Required(path.Child("until"), "say what the value waits for"))
 		}
 	}
-	objects := []Object{&corev1.ConfigMap{
+	objects := []object.Object{&corev1.ConfigMap{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
 		ObjectMeta: meta(c.Namespace, c.ObjectName()),
 		Data:       c.data(),
 	}}
 	errs = append(errs, Apply(objects, c.Changes)...)
-	return objects, Mistakes("ConfigMap", c.Namespace, c.Name, errs)
+	return objects, object.Invalid(object.ID{Kind: "ConfigMap", Namespace: c.Namespace, Name: c.Name}, errs).Err()
 }
 
 // ObjectName returns the name of the object: the ConfigMap's own, with -assumed
@@ -133,9 +134,9 @@ func sum(texts ...string) string {
 	return hex.EncodeToString(hash.Sum(nil)[:16])
 }
 
-// About implements [Component].
-func (c ConfigMap) About() About {
-	var about About
+// About implements [object.Component].
+func (c ConfigMap) About() object.About {
+	var about object.About
 	for _, k := range sortedKeys(c.Pending) {
 		value := c.Pending[k].Value
 		if value == "" {
@@ -144,7 +145,7 @@ func (c ConfigMap) About() About {
 		about.Pending = append(about.Pending, fmt.Sprintf("ConfigMap %s/%s, %s: %s until %s", c.Namespace, c.Name, k, value, c.Pending[k].Until))
 	}
 	if c.Assumed {
-		about.Assumed = []Assumption{{
+		about.Assumed = []object.Assumption{{
 			What:    "ConfigMap " + c.Namespace + "/" + c.Name + ": its keys",
 			Value:   strings.Join(sortedKeys(c.data()), ", "),
 			Confirm: "`kubectl -n " + c.Namespace + " get configmap " + c.Name + " -o yaml`, and the code of what reads it",

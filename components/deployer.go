@@ -13,6 +13,7 @@ import (
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/internal/validate"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // Deployer is the identity with which a pipeline applies a layer: a
@@ -39,7 +40,7 @@ type Deployer struct {
 	Namespace string
 	// Applies are the components that it applies. The Role is made from the
 	// kinds of their objects, the policy from what they refer to.
-	Applies []Component
+	Applies []object.Component
 	// Secrets are the contracts of a workload's own Secrets, by the name of
 	// the workload: it may read each of their keys, also those that it does
 	// not read today, so that a rollback to a release that read other keys
@@ -58,11 +59,11 @@ type Deployer struct {
 	Changes []Change
 }
 
-// About implements [Component].
-func (Deployer) About() About { return About{} }
+// About implements [object.Component].
+func (Deployer) About() object.About { return object.About{} }
 
-// Objects implements [Component].
-func (d Deployer) Objects() ([]Object, error) {
+// Objects implements [object.Component].
+func (d Deployer) Objects() ([]object.Object, error) {
 	var errs field.ErrorList
 	errs = validate.Name(errs, field.NewPath("name"), d.Name, validation.IsDNS1123Subdomain)
 	errs = validate.Namespace(errs, field.NewPath("namespace"), d.Namespace)
@@ -75,7 +76,7 @@ func (d Deployer) Objects() ([]Object, error) {
 	errs = append(errs, mistakes...)
 	policy, mistakes := d.policy(applied)
 	errs = append(errs, mistakes...)
-	objects := []Object{
+	objects := []object.Object{
 		&corev1.ServiceAccount{
 			TypeMeta:                     metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"},
 			ObjectMeta:                   meta(d.Namespace, d.Name),
@@ -102,12 +103,12 @@ func (d Deployer) Objects() ([]Object, error) {
 	}
 	objects[3].SetAnnotations(map[string]string{corev1.ServiceAccountNameKey: d.Name})
 	errs = append(errs, Apply(objects, d.Changes)...)
-	return objects, Mistakes("Deployer", d.Namespace, d.Name, errs)
+	return objects, object.Invalid(object.ID{Kind: "Deployer", Namespace: d.Namespace, Name: d.Name}, errs).Err()
 }
 
 // applied is an object that the Deployer applies.
 type applied struct {
-	Object
+	object.Object
 	// path of the component that has it.
 	path *field.Path
 }

@@ -17,10 +17,11 @@ import (
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
-// object finds the object of a type among those of a component.
-func object[T components.Object](t *testing.T, c components.Component) T {
+// objectOf returns the object of a type among those of a component.
+func objectOf[T object.Object](t *testing.T, c object.Component) T {
 	t.Helper()
 	objects, err := c.Objects()
 	if err != nil {
@@ -37,7 +38,7 @@ func object[T components.Object](t *testing.T, c components.Component) T {
 }
 
 // custom is an object of a kind that the library has no type of.
-func custom(apiVersion, kind string) components.Component {
+func custom(apiVersion, kind string) object.Component {
 	return components.Plain(&unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": apiVersion, "kind": kind, "metadata": map[string]any{"namespace": "shop", "name": "x"},
 	}})
@@ -65,7 +66,7 @@ func TestDeployerPlurals(t *testing.T) {
 		// A kind of another group is another kind.
 		{"example.org/v1", "Gateway", nil, "plurals[Gateway.example.org]: Required value"},
 	} {
-		d := components.Deployer{Name: "d", Namespace: "shop", Applies: []components.Component{custom(tc.apiVersion, tc.kind)}, Plurals: tc.plurals}
+		d := components.Deployer{Name: "d", Namespace: "shop", Applies: []object.Component{custom(tc.apiVersion, tc.kind)}, Plurals: tc.plurals}
 		objects, err := d.Objects()
 		got := fmt.Sprint(err)
 		if err == nil {
@@ -85,10 +86,10 @@ func policyOf(t *testing.T, change func(*components.Deployer)) (*admissionv1.Val
 	app.SecretEnv = contract().Env()
 	d := components.Deployer{
 		Name: "deployer", Namespace: "shop", Command: "make ci",
-		Applies: []components.Component{app, tls()},
+		Applies: []object.Component{app, tls()},
 	}
 	change(&d)
-	policy := object[*admissionv1.ValidatingAdmissionPolicy](t, d)
+	policy := objectOf[*admissionv1.ValidatingAdmissionPolicy](t, d)
 	variables := make(map[string]string)
 	for _, v := range policy.Spec.Variables {
 		variables[v.Name] = strings.Join(strings.Fields(v.Expression), " ")
@@ -208,7 +209,7 @@ func TestDeployerTooLarge(t *testing.T) {
 		for i := range n {
 			contract.Keys = append(contract.Keys, secret.Key{Name: fmt.Sprintf("KEY_%d", i)})
 		}
-		return components.Deployer{Name: "d", Namespace: "shop", Applies: []components.Component{web()}, Secrets: map[string][]secret.Contract{"web": {contract}}}
+		return components.Deployer{Name: "d", Namespace: "shop", Applies: []object.Component{web()}, Secrets: map[string][]secret.Contract{"web": {contract}}}
 	}
 	if _, err := keys(3000).Objects(); err != nil {
 		t.Error(err)
@@ -234,7 +235,7 @@ func TestQuota(t *testing.T) {
 	container := func(cpu, memory, limit string) corev1.Container {
 		return corev1.Container{Name: "c", Resources: corev1.ResourceRequirements{Requests: list(cpu, memory), Limits: list("", limit)}}
 	}
-	deployment := func(change func(*appsv1.Deployment)) components.Component {
+	deployment := func(change func(*appsv1.Deployment)) object.Component {
 		d := &appsv1.Deployment{TypeMeta: metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"}, ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "d"}}
 		d.Spec.Template.Spec.Containers = []corev1.Container{container("1", "1Gi", "2Gi")}
 		change(d)
@@ -242,7 +243,7 @@ func TestQuota(t *testing.T) {
 	}
 	for _, tc := range []struct {
 		name                       string
-		holds                      components.Component
+		holds                      object.Component
 		pods                       int64
 		cpu, memory, limits, fault string
 	}{
@@ -276,7 +277,7 @@ func TestQuota(t *testing.T) {
 			d.Spec.Template.Spec.Containers = []corev1.Container{container("1", "1Gi", "")}
 		}), 0, "", "", "", `holds[0]: Invalid value: Deployment "d": container c requests 1Gi of memory and has no limit, so it gets the default of 512Mi and its pods are refused: give it a limit`},
 	} {
-		q := components.Quota{Name: "quota", Namespace: "shop", Holds: []components.Component{tc.holds}}
+		q := components.Quota{Name: "quota", Namespace: "shop", Holds: []object.Component{tc.holds}}
 		_, err := q.Objects()
 		if tc.fault != "" {
 			if err == nil || !strings.Contains(err.Error(), tc.fault) {
@@ -284,7 +285,7 @@ func TestQuota(t *testing.T) {
 			}
 			continue
 		}
-		hard := object[*corev1.ResourceQuota](t, q).Spec.Hard
+		hard := objectOf[*corev1.ResourceQuota](t, q).Spec.Hard
 		for name, want := range map[corev1.ResourceName]string{
 			corev1.ResourcePods: fmt.Sprint(tc.pods), corev1.ResourceRequestsCPU: tc.cpu,
 			corev1.ResourceRequestsMemory: tc.memory, corev1.ResourceLimitsMemory: tc.limits,
@@ -293,7 +294,7 @@ func TestQuota(t *testing.T) {
 				t.Errorf("%s: %s is %s, want %s", tc.name, name, got.String(), want)
 			}
 		}
-		if _, ok := object[*corev1.LimitRange](t, q).Spec.Limits[0].Default[corev1.ResourceCPU]; ok {
+		if _, ok := objectOf[*corev1.LimitRange](t, q).Spec.Limits[0].Default[corev1.ResourceCPU]; ok {
 			t.Errorf("%s: CPU has a limit", tc.name)
 		}
 	}

@@ -10,10 +10,11 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // print writes objects as they are rendered; kinds picks some of them.
-func print(c components.Component, kinds ...string) {
+func print(c object.Component, kinds ...string) {
 	objects, err := c.Objects()
 	if err != nil {
 		fmt.Println(err)
@@ -420,7 +421,7 @@ func ExampleNetwork() {
 func ExampleDeployer() {
 	print(components.Deployer{
 		Name: "deployer", Namespace: "shop",
-		Applies: []components.Component{components.ConfigMap{Name: "c", Namespace: "shop"}},
+		Applies: []object.Component{components.ConfigMap{Name: "c", Namespace: "shop"}},
 	}, "Role", "Secret")
 	// Output:
 	// ---
@@ -547,7 +548,7 @@ func ExampleStatefulSet() {
 		SecretEnv: map[string]secret.Ref{"PGPASSWORD": password.Key("POSTGRES_PASSWORD")},
 		Volumes:   []components.Volume{{Name: "backup", Path: "/backup", Claim: &components.Claim{Size: resource.MustParse("10Gi")}}},
 	}
-	for _, c := range []components.Component{db, backup} {
+	for _, c := range []object.Component{db, backup} {
 		objects, err := c.Objects()
 		if err != nil {
 			fmt.Println(err)

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/internal/validate"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // TLSIngress gives a Service its public address: one host or several, HTTPS
@@ -114,13 +115,13 @@ const (
 // defaultClass is Traefik's, as k3s has it.
 const defaultClass = "traefik"
 
-// About implements [Component].
-func (t TLSIngress) About() About {
+// About implements [object.Component].
+func (t TLSIngress) About() object.About {
 	if !t.Assumed {
-		return About{}
+		return object.About{}
 	}
 	backend := serviceOf(t.Backend)
-	return About{Assumed: []Assumption{{
+	return object.About{Assumed: []object.Assumption{{
 		What:    "TLSIngress " + backend.Namespace + "/" + t.name() + ": the name of the Secret with its certificate",
 		Value:   t.secretName(),
 		Confirm: "`kubectl -n " + backend.Namespace + " get ingress -o 'custom-columns=NAME:.metadata.name,HOST:.spec.rules[*].host,SECRET:.spec.tls[*].secretName'`",
@@ -141,8 +142,8 @@ func serviceOf(b Backend) Service {
 	return b.Service()
 }
 
-// Objects implements [Component].
-func (t TLSIngress) Objects() ([]Object, error) {
+// Objects implements [object.Component].
+func (t TLSIngress) Objects() ([]object.Object, error) {
 	backend := serviceOf(t.Backend)
 	class := cmp.Or(t.Class, defaultClass)
 	hosts := append([]string{t.Host}, t.Aliases...)
@@ -231,9 +232,9 @@ func (t TLSIngress) Objects() ([]Object, error) {
 		ingress.Annotations[annotationEntrypoints] = "web,websecure"
 		ingress.Annotations[annotationMiddlewares] = strings.Join(chain, ",")
 	}
-	objects := []Object{ingress}
+	objects := []object.Object{ingress}
 	errs = append(errs, Apply(objects, t.Changes)...)
-	return objects, Mistakes("TLSIngress", backend.Namespace, t.name(), errs)
+	return objects, object.Invalid(object.ID{Kind: "TLSIngress", Namespace: backend.Namespace, Name: t.name()}, errs).Err()
 }
 
 // checkBackend is what is wrong with a backend. The rest of an app is told

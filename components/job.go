@@ -37,14 +37,14 @@ func (j Job) Peer() Peer { return Workload(j).peer() }
 // Peer is the job's pods, for the Network of another app.
 func (c CronJob) Peer() Peer { return Workload(c).peer() }
 
-// About implements [Component].
-func (j Job) About() About { return Workload(j).about(job) }
+// About implements [object.Component].
+func (j Job) About() object.About { return Workload(j).about(job) }
 
-// About implements [Component].
-func (c CronJob) About() About { return Workload(c).about(cronJob) }
+// About implements [object.Component].
+func (c CronJob) About() object.About { return Workload(c).about(cronJob) }
 
-// Objects implements [Component].
-func (j Job) Objects() ([]Object, error) {
+// Objects implements [object.Component].
+func (j Job) Objects() ([]object.Object, error) {
 	w := Workload(j)
 	errs := w.validate(job)
 	o := &batchv1.Job{
@@ -60,7 +60,7 @@ func (j Job) Objects() ([]Object, error) {
 	if w.Name != "" {
 		o.Name += "-" + checksumOf(o.Spec)
 	}
-	return objects, Mistakes(job.name, w.Namespace, w.Name, errs)
+	return objects, object.Invalid(object.ID{Kind: job.name, Namespace: w.Namespace, Name: w.Name}, errs).Err()
 }
 
 // checksumOf is ten hexadecimal digits of a checksum.
@@ -72,8 +72,8 @@ func checksumOf(spec batchv1.JobSpec) string {
 	return sum(string(text))[:10]
 }
 
-// Objects implements [Component].
-func (c CronJob) Objects() ([]Object, error) {
+// Objects implements [object.Component].
+func (c CronJob) Objects() ([]object.Object, error) {
 	w := Workload(c)
 	errs := w.validate(cronJob)
 	if w.Schedule == "" {
@@ -99,11 +99,11 @@ func (c CronJob) Objects() ([]Object, error) {
 		},
 	})
 	errs = append(errs, Apply(objects, w.Changes)...)
-	return objects, Mistakes(cronJob.name, w.Namespace, w.Name, errs)
+	return objects, object.Invalid(object.ID{Kind: cronJob.name, Namespace: w.Namespace, Name: w.Name}, errs).Err()
 }
 
-func (w Workload) jobObjects(job Object) []Object {
-	objects := []Object{w.serviceAccount(), job}
+func (w Workload) jobObjects(job object.Object) []object.Object {
+	objects := []object.Object{w.serviceAccount(), job}
 	if n := w.networkPolicy(); n != nil {
 		objects = append(objects, n)
 	}

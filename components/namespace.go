@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/internal/validate"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // Namespace is a namespace with its Pod Security level.
@@ -28,11 +29,11 @@ type Namespace struct {
 	Changes []Change
 }
 
-// About implements [Component].
-func (Namespace) About() About { return About{} }
+// About implements [object.Component].
+func (Namespace) About() object.About { return object.About{} }
 
-// Objects implements [Component].
-func (n Namespace) Objects() ([]Object, error) {
+// Objects implements [object.Component].
+func (n Namespace) Objects() ([]object.Object, error) {
 	errs := validate.Name(nil, field.NewPath("name"), n.Name, validation.IsDNS1123Label)
 	level := n.PodSecurity
 	switch level {
@@ -56,9 +57,9 @@ func (n Namespace) Objects() ([]Object, error) {
 		ns.Labels["pod-security.kubernetes.io/"+mode] = level
 		ns.Labels["pod-security.kubernetes.io/"+mode+"-version"] = version
 	}
-	objects := []Object{ns}
+	objects := []object.Object{ns}
 	errs = append(errs, Apply(objects, n.Changes)...)
-	return objects, Mistakes("Namespace", "", n.Name, errs)
+	return objects, object.Invalid(object.ID{Kind: "Namespace", Name: n.Name}, errs).Err()
 }
 
 // isRelease reports whether the value is a release of Kubernetes as the Pod

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/internal/validate"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // Network is a NetworkPolicy, for both directions: only From may reach the
@@ -57,18 +58,18 @@ type Peer struct {
 	Ports []int32
 }
 
-// About implements [Component].
-func (Network) About() About { return About{} }
+// About implements [object.Component].
+func (Network) About() object.About { return object.About{} }
 
-// Objects implements [Component].
-func (n Network) Objects() ([]Object, error) {
+// Objects implements [object.Component].
+func (n Network) Objects() ([]object.Object, error) {
 	var errs field.ErrorList
 	errs = validate.Name(errs, field.NewPath("name"), n.Name, validation.IsDNS1123Subdomain)
 	errs = validate.Namespace(errs, field.NewPath("namespace"), n.Namespace)
 	errs = append(errs, n.validate(nil)...)
-	objects := []Object{n.policy()}
+	objects := []object.Object{n.policy()}
 	errs = append(errs, Apply(objects, n.Changes)...)
-	return objects, Mistakes("Network", n.Namespace, n.Name, errs)
+	return objects, object.Invalid(object.ID{Kind: "Network", Namespace: n.Namespace, Name: n.Name}, errs).Err()
 }
 
 func (n Network) validate(path *field.Path) field.ErrorList {
@@ -122,7 +123,7 @@ func validatePeers(path *field.Path, peers []Peer) field.ErrorList {
 	return errs
 }
 
-func (n Network) policy() Object {
+func (n Network) policy() object.Object {
 	policy := &networkingv1.NetworkPolicy{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy"},
 		ObjectMeta: meta(n.Namespace, n.Name),

@@ -17,42 +17,29 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
-// Object is a Kubernetes API object: a pointer to a typed struct such as
-// *appsv1.Deployment, with its TypeMeta filled in.
-type Object = object.Object
-
-// Assumption is a value that nobody has confirmed, and how to confirm it.
-type Assumption = object.Assumption
-
-// Component is a value that knows its Kubernetes objects.
-type Component = object.Component
-
-// About is what a component says of itself beside its objects.
-type About = object.About
-
 // Plain makes a component of objects that are typed out in full, for what no
 // constructor covers.
-func Plain(objects ...Object) Component { return plain(objects) }
+func Plain(objects ...object.Object) object.Component { return plain(objects) }
 
-type plain []Object
+type plain []object.Object
 
-func (p plain) About() About { return About{} }
+func (p plain) About() object.About { return object.About{} }
 
-func (p plain) Objects() ([]Object, error) {
-	var out []Object
+func (p plain) Objects() ([]object.Object, error) {
+	var out []object.Object
 	var errs []error
 	for i, o := range p {
-		if o == nil || reflect.ValueOf(o).IsNil() {
+		if object.IsNil(o) {
 			errs = append(errs, fmt.Errorf("object %d is nil", i))
 			continue
 		}
-		out = append(out, o.DeepCopyObject().(Object))
+		out = append(out, o.DeepCopyObject().(object.Object))
 	}
 	return out, errors.Join(errs...)
 }
 
 // Change is the last word on the objects of a component; see [Edit].
-type Change func([]Object) error
+type Change func([]object.Object) error
 
 // Edit makes a Change of a function on one kind of object, the typed form of
 // a kustomize patch. It is an error when the component has no object of that
@@ -62,8 +49,8 @@ type Change func([]Object) error
 //	Changes: []components.Change{components.Edit(func(d *appsv1.Deployment) {
 //		d.Spec.Template.Spec.PriorityClassName = "apps"
 //	})},
-func Edit[T Object](edit func(T)) Change {
-	return func(objects []Object) error {
+func Edit[T object.Object](edit func(T)) Change {
+	return func(objects []object.Object) error {
 		found, changed := false, false
 		for _, o := range objects {
 			typed, ok := o.(T)
@@ -92,7 +79,7 @@ func Edit[T Object](edit func(T)) Change {
 
 // Apply lets the last words change the objects of a component; each mistake
 // has its place below the field changes.
-func Apply(objects []Object, changes []Change) field.ErrorList {
+func Apply(objects []object.Object, changes []Change) field.ErrorList {
 	path := field.NewPath("changes")
 	var errs field.ErrorList
 	for i, c := range changes {
@@ -108,7 +95,7 @@ func Apply(objects []Object, changes []Change) field.ErrorList {
 }
 
 // apply makes an error of a panic, so that it has the place of the change.
-func apply(c Change, objects []Object) (err error) {
+func apply(c Change, objects []object.Object) (err error) {
 	defer object.Recovered(&err, "")
 	return c(objects)
 }
@@ -128,12 +115,6 @@ func CheckImage(path *field.Path, image string) field.ErrorList {
 		return field.ErrorList{field.Invalid(path, image, "must have a tag or a digest: without one it follows latest, unseen")}
 	}
 	return nil
-}
-
-// Mistakes returns the mistakes of a component as one error, each with the
-// component's kind and name. It is nil where there are none.
-func Mistakes(kind, namespace, name string, errs field.ErrorList) error {
-	return object.Invalid(object.ID{Kind: kind, Namespace: namespace, Name: name}, errs).Err()
 }
 
 // The label keys that every object carries, from the Kubernetes documentation,

@@ -11,6 +11,7 @@ import (
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/internal/validate"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // OIDCClient is an app as a client of Authentik by OpenID Connect: one value
@@ -82,7 +83,7 @@ type Login interface {
 	// replicas. It is empty where it may have more.
 	OnePod() string
 	// About returns what the login says of itself.
-	About() About
+	About() object.About
 	// Validate returns every mistake, below the path of the login.
 	Validate(path *field.Path) field.ErrorList
 }

@@ -13,6 +13,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // The admission policy of the Deployer is one question asked twice: what does
@@ -48,7 +50,7 @@ type references struct {
 	identity bool
 }
 
-func referencesOf(o Object) (references, error) {
+func referencesOf(o object.Object) (references, error) {
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
 	if err != nil {
 		return references{}, err

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/internal/validate"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // Quota keeps what runs in a namespace within twice of what belongs there: a
@@ -34,7 +35,7 @@ type Quota struct {
 	// Namespace that is kept.
 	Namespace string
 	// Holds are the components in the namespace.
-	Holds []Component
+	Holds []object.Component
 	// Changes are the last words on the objects.
 	Changes []Change
 }
@@ -59,11 +60,11 @@ func defaultResources() corev1.ResourceRequirements {
 	}
 }
 
-// About implements [Component].
-func (q Quota) About() About { return About{} }
+// About implements [object.Component].
+func (q Quota) About() object.About { return object.About{} }
 
-// Objects implements [Component].
-func (q Quota) Objects() ([]Object, error) {
+// Objects implements [object.Component].
+func (q Quota) Objects() ([]object.Object, error) {
 	var errs field.ErrorList
 	errs = validate.Name(errs, field.NewPath("name"), q.Name, validation.IsDNS1123Subdomain)
 	errs = validate.Namespace(errs, field.NewPath("namespace"), q.Namespace)
@@ -74,7 +75,7 @@ func (q Quota) Objects() ([]Object, error) {
 	}
 	total = total.times(headroom)
 	defaults := defaultResources()
-	objects := []Object{
+	objects := []object.Object{
 		&corev1.ResourceQuota{
 			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ResourceQuota"},
 			ObjectMeta: meta(q.Namespace, q.Name),
@@ -94,7 +95,7 @@ func (q Quota) Objects() ([]Object, error) {
 		},
 	}
 	errs = append(errs, Apply(objects, q.Changes)...)
-	return objects, Mistakes("Quota", q.Namespace, q.Name, errs)
+	return objects, object.Invalid(object.ID{Kind: "Quota", Namespace: q.Namespace, Name: q.Name}, errs).Err()
 }
 
 // usage is what a number of pods take.
@@ -168,7 +169,7 @@ func (q Quota) total() (usage, field.ErrorList) {
 }
 
 // usageOf is what the pods of an object take at most.
-func usageOf(o Object, scaled map[string]int64) (usage, error) {
+func usageOf(o object.Object, scaled map[string]int64) (usage, error) {
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
 	if err != nil {
 		return usage{}, err
@@ -306,7 +307,7 @@ func containerUsage(c corev1.Container) (usage, error) {
 }
 
 // decode reads an object, typed or not, as a type.
-func decode(o Object, to any) error {
+func decode(o object.Object, to any) error {
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
 	if err != nil {
 		return err

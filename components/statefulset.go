@@ -7,6 +7,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // StatefulSet is pods that each keep their name and their storage, such as
@@ -31,14 +33,14 @@ func (s StatefulSet) Address() string { return fmt.Sprintf("%s:%d", s.Host(), s.
 // Peer is the pods, for the Network of another app.
 func (s StatefulSet) Peer() Peer { return Workload(s).peer() }
 
-// About implements [Component].
-func (s StatefulSet) About() About { return Workload(s).about(statefulSet) }
+// About implements [object.Component].
+func (s StatefulSet) About() object.About { return Workload(s).about(statefulSet) }
 
-// Objects implements [Component].
-func (s StatefulSet) Objects() ([]Object, error) {
+// Objects implements [object.Component].
+func (s StatefulSet) Objects() ([]object.Object, error) {
 	w := Workload(s)
 	errs := w.validate(statefulSet)
-	objects := []Object{w.serviceAccount(), w.statefulSet(), w.headless(), w.disruptionBudget()}
+	objects := []object.Object{w.serviceAccount(), w.statefulSet(), w.headless(), w.disruptionBudget()}
 	if n := w.networkPolicy(); n != nil {
 		objects = append(objects, n)
 	}
@@ -49,10 +51,10 @@ func (s StatefulSet) Objects() ([]Object, error) {
 			errs = append(errs, field.Required(field.NewPath("replicas"), "a change removed them: without a number in the manifest a scaling by hand stays"))
 		}
 	}
-	return objects, Mistakes(statefulSet.name, w.Namespace, w.Name, errs)
+	return objects, object.Invalid(object.ID{Kind: statefulSet.name, Namespace: w.Namespace, Name: w.Name}, errs).Err()
 }
 
-func (w Workload) statefulSet() Object {
+func (w Workload) statefulSet() object.Object {
 	set := &appsv1.StatefulSet{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "StatefulSet"},
 		ObjectMeta: meta(w.Namespace, w.Name),
@@ -77,7 +79,7 @@ func (w Workload) statefulSet() Object {
 }
 
 // headless is a Service without an address: its name leads to the pods.
-func (w Workload) headless() Object {
+func (w Workload) headless() object.Object {
 	s := w.service(statefulSet)
 	s.Spec.ClusterIP = corev1.ClusterIPNone
 	return s

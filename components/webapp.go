@@ -53,29 +53,29 @@ func (w WebApp) Peer() Peer { return Workload(w).peer() }
 // Peer is the worker's pods, for the Network of another app.
 func (w Worker) Peer() Peer { return Workload(w).peer() }
 
-// About implements [Component].
-func (w WebApp) About() About {
+// About implements [object.Component].
+func (w WebApp) About() object.About {
 	about := Workload(w).about(webApp)
 	about.Guarantees = []object.Guarantee{Workload(w).guarantee()}
 	return about
 }
 
-// About implements [Component].
-func (w Worker) About() About {
+// About implements [object.Component].
+func (w Worker) About() object.About {
 	about := Workload(w).about(worker)
 	about.Guarantees = []object.Guarantee{Workload(w).guarantee()}
 	return about
 }
 
-// Objects implements [Component].
-func (w WebApp) Objects() ([]Object, error) { return Workload(w).deploymentObjects(webApp) }
+// Objects implements [object.Component].
+func (w WebApp) Objects() ([]object.Object, error) { return Workload(w).deploymentObjects(webApp) }
 
-// Objects implements [Component].
-func (w Worker) Objects() ([]Object, error) { return Workload(w).deploymentObjects(worker) }
+// Objects implements [object.Component].
+func (w Worker) Objects() ([]object.Object, error) { return Workload(w).deploymentObjects(worker) }
 
-func (w Workload) deploymentObjects(k kind) ([]Object, error) {
+func (w Workload) deploymentObjects(k kind) ([]object.Object, error) {
 	errs := w.validate(k)
-	objects := []Object{w.serviceAccount(), w.deployment(k)}
+	objects := []object.Object{w.serviceAccount(), w.deployment(k)}
 	if k.port != "" {
 		objects = append(objects, w.service(k))
 	}
@@ -91,7 +91,7 @@ func (w Workload) deploymentObjects(k kind) ([]Object, error) {
 	// After the changes: no last word gets round these.
 	errs = append(errs, w.checkOnePod(k, objects)...)
 	errs = append(errs, w.checkDeployment(objects)...)
-	return objects, Mistakes(k.name, w.Namespace, w.Name, errs)
+	return objects, object.Invalid(object.ID{Kind: k.name, Namespace: w.Namespace, Name: w.Name}, errs).Err()
 }
 
 // guarantee is what holds of the final Deployment, also against an autoscaler
@@ -107,7 +107,7 @@ func (w Workload) guarantee() object.Guarantee {
 
 // checkDeployment refuses a Deployment that lost what the app was given: a
 // variable of its sign-in, or its number of replicas.
-func (w Workload) checkDeployment(objects []Object) field.ErrorList {
+func (w Workload) checkDeployment(objects []object.Object) field.ErrorList {
 	var errs field.ErrorList
 	for _, o := range objects {
 		d, ok := o.(*appsv1.Deployment)
@@ -137,7 +137,7 @@ func (w Workload) checkDeployment(objects []Object) field.ErrorList {
 
 // checkOnePod refuses more than one pod where the login allows one only, or a
 // claim does.
-func (w Workload) checkOnePod(k kind, objects []Object) field.ErrorList {
+func (w Workload) checkOnePod(k kind, objects []object.Object) field.ErrorList {
 	var why []string
 	if w.Login != nil && w.Login.OnePod() != "" {
 		why = append(why, w.Login.OnePod())
@@ -174,7 +174,7 @@ func (w Workload) checkOnePod(k kind, objects []Object) field.ErrorList {
 	return errs
 }
 
-func (w Workload) deployment(k kind) Object {
+func (w Workload) deployment(k kind) object.Object {
 	d := &appsv1.Deployment{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"},
 		ObjectMeta: meta(w.Namespace, w.Name),
@@ -217,7 +217,7 @@ func (w Workload) service(k kind) *corev1.Service {
 	return s
 }
 
-func (w Workload) disruptionBudget() Object {
+func (w Workload) disruptionBudget() object.Object {
 	return &policyv1.PodDisruptionBudget{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "policy/v1", Kind: "PodDisruptionBudget"},
 		ObjectMeta: meta(w.Namespace, w.Name),
@@ -230,7 +230,7 @@ func (w Workload) disruptionBudget() Object {
 	}
 }
 
-func (w Workload) autoscaler() Object {
+func (w Workload) autoscaler() object.Object {
 	cpu := w.Autoscale.CPU
 	if cpu == 0 {
 		cpu = 80

@@ -21,6 +21,7 @@ import (
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/internal/validate"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // Workload is what runs: one struct for [WebApp], [Worker], [StatefulSet],
@@ -277,16 +278,16 @@ func (w Workload) user() int64 {
 	return w.RunAsUser
 }
 
-func (w Workload) about(k kind) About {
+func (w Workload) about(k kind) object.About {
 	at := k.name + " " + w.Namespace + "/" + w.Name + ": "
 	kubectl := "kubectl -n " + w.Namespace + " "
 	exec := kubectl + "exec " + k.resource + "/" + w.Name + " -- "
 	if k.job { // its pod has ended: a new one is asked
 		exec = kubectl + "run " + w.Name + "-look --rm -it --restart=Never --image=" + w.Image + " --command -- "
 	}
-	var list []Assumption
+	var list []object.Assumption
 	if p := w.Probes; w.Assumed.Probes && p.Startup+p.Readiness+p.Liveness != "" {
-		list = append(list, Assumption{
+		list = append(list, object.Assumption{
 			What:  at + "the paths of the probes",
 			Value: fmt.Sprintf("startup %s, readiness %s, liveness %s", p.Startup, p.Readiness, p.Liveness),
 			Confirm: fmt.Sprintf("`%sport-forward %s/%s 8080:%d`, then `curl -i http://localhost:8080%s` and the other paths: each answers 200 without a session",
@@ -296,7 +297,7 @@ func (w Workload) about(k kind) About {
 		})
 	}
 	if w.Assumed.User {
-		list = append(list, Assumption{
+		list = append(list, object.Assumption{
 			What:    at + "the user of the image",
 			Value:   strconv.FormatInt(w.user(), 10),
 			Confirm: "`" + exec + "id -u`: the same number, and the app does all it should without being root",
@@ -305,7 +306,7 @@ func (w Workload) about(k kind) About {
 		})
 	}
 	if w.Assumed.Files {
-		list = append(list, Assumption{
+		list = append(list, object.Assumption{
 			What:    at + "the paths that it writes",
 			Value:   "/tmp",
 			Confirm: "`" + exec + `find / -xdev -type f -newer /etc/hosts -not -path "/tmp/*"` + "` after a day's work: lists nothing (the kubelet writes /etc/hosts at the start)",
@@ -315,7 +316,7 @@ func (w Workload) about(k kind) About {
 	}
 	if w.Assumed.Memory {
 		r := w.resources()
-		list = append(list, Assumption{
+		list = append(list, object.Assumption{
 			What:    at + "the limit of memory",
 			Value:   r.Limits.Memory().String(),
 			Confirm: "`" + kubectl + "top pods` at the busiest hour: less than two thirds of the limit that is meant",
@@ -325,7 +326,7 @@ func (w Workload) about(k kind) About {
 	}
 	if w.Assumed.Tmp {
 		size := w.tmpSize()
-		list = append(list, Assumption{
+		list = append(list, object.Assumption{
 			What:    at + "the limit of /tmp",
 			Value:   size.String(),
 			Confirm: "`" + exec + "du -sh /tmp` at the busiest hour: less than two thirds of the limit that is meant",
@@ -334,7 +335,7 @@ func (w Workload) about(k kind) About {
 		})
 	}
 	if w.Assumed.Twice {
-		list = append(list, Assumption{
+		list = append(list, object.Assumption{
 			What:    at + "that two pods may run side by side",
 			Confirm: "its code: no job, lock, queue or file that only one process may have",
 			Until:   "one pod, and a second one during a release, as with the default strategy of Kubernetes",
@@ -342,7 +343,7 @@ func (w Workload) about(k kind) About {
 		})
 	}
 	for _, name := range sortedKeys(w.Assumed.Env) {
-		list = append(list, Assumption{
+		list = append(list, object.Assumption{
 			What:    at + "the variable " + name,
 			Value:   w.variable(k, name),
 			Confirm: w.Assumed.Env[name],
@@ -350,7 +351,7 @@ func (w Workload) about(k kind) About {
 			Buys:    "certainty that the app reads it, and this value",
 		})
 	}
-	about := About{Assumed: list}
+	about := object.About{Assumed: list}
 	if w.Login != nil {
 		login := w.Login.About()
 		about.Claims, about.Notes = login.Claims, login.Notes
@@ -766,7 +767,7 @@ func (w *Workload) containers() []placed {
 
 // The objects that kinds have in common.
 
-func (w Workload) serviceAccount() Object {
+func (w Workload) serviceAccount() object.Object {
 	return &corev1.ServiceAccount{
 		TypeMeta:                     metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"},
 		ObjectMeta:                   meta(w.Namespace, w.Name),
@@ -775,8 +776,8 @@ func (w Workload) serviceAccount() Object {
 }
 
 // claims are those that the workload makes.
-func (w Workload) claims() []Object {
-	var list []Object
+func (w Workload) claims() []object.Object {
+	var list []object.Object
 	for _, c := range w.containers() {
 		for _, v := range c.of.Volumes {
 			if v.Claim != nil && v.Claim.Name == "" {
@@ -811,7 +812,7 @@ func (c Claim) spec() corev1.PersistentVolumeClaimSpec {
 }
 
 // networkPolicy is nil where there is none.
-func (w Workload) networkPolicy() Object {
+func (w Workload) networkPolicy() object.Object {
 	if w.Network == nil {
 		return nil
 	}
@@ -1053,15 +1054,14 @@ func (w Workload) env(k kind) []corev1.EnvVar {
 		vars = append(vars, corev1.EnvVar{Name: name, Value: value})
 	}
 	for name, ref := range secrets {
-		vars = append(vars, SecretVariable(name, ref))
+		vars = append(vars, secretVariable(name, ref))
 	}
 	slices.SortFunc(vars, func(a, b corev1.EnvVar) int { return strings.Compare(a.Name, b.Name) })
 	return vars
 }
 
-// SecretVariable is a variable whose value is a key of a Secret, for
-// components of one's own.
-func SecretVariable(name string, ref secret.Ref) corev1.EnvVar {
+// secretVariable returns a variable whose value is a key of a Secret.
+func secretVariable(name string, ref secret.Ref) corev1.EnvVar {
 	return corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
 		LocalObjectReference: corev1.LocalObjectReference{Name: ref.Secret},
 		Key:                  ref.Key,

@@ -14,6 +14,7 @@ import (
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 func quantity(s string) resource.Quantity { return resource.MustParse(s) }
@@ -33,25 +34,25 @@ func work(change func(*components.Workload)) components.Workload {
 
 func TestWorkloadRefused(t *testing.T) {
 	none := func(*components.Workload) {}
-	webApp := func(change func(*components.Workload)) components.Component {
+	webApp := func(change func(*components.Workload)) object.Component {
 		return components.WebApp(with(work(change), func(w *components.Workload) { w.Port = 3000 }))
 	}
-	worker := func(change func(*components.Workload)) components.Component { return components.Worker(work(change)) }
-	set := func(change func(*components.Workload)) components.Component {
+	worker := func(change func(*components.Workload)) object.Component { return components.Worker(work(change)) }
+	set := func(change func(*components.Workload)) object.Component {
 		return components.StatefulSet(with(work(func(w *components.Workload) { w.Port = 6379 }), change))
 	}
-	job := func(change func(*components.Workload)) components.Component { return components.Job(work(change)) }
-	cron := func(change func(*components.Workload)) components.Component {
+	job := func(change func(*components.Workload)) object.Component { return components.Job(work(change)) }
+	cron := func(change func(*components.Workload)) object.Component {
 		return components.CronJob(with(work(func(w *components.Workload) { w.Schedule = "@daily" }), change))
 	}
-	for _, c := range []components.Component{webApp(none), worker(none), set(none), job(none), cron(none)} {
+	for _, c := range []object.Component{webApp(none), worker(none), set(none), job(none), cron(none)} {
 		if _, err := c.Objects(); err != nil {
 			t.Errorf("%T that is right: %v", c, err)
 		}
 	}
 	for _, tc := range []struct {
 		name string
-		components.Component
+		object.Component
 		want string
 	}{
 		{"a worker with a port", worker(func(w *components.Workload) { w.Port = 1 }), "Worker shop/web: port: Forbidden: a Worker has no Service: give further ports in ports"},

@@ -7,6 +7,7 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/nuxt"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // shop is a component of another layer that wraps an app.
@@ -18,7 +19,7 @@ type shop struct {
 // TestWrapped: what a component says of itself is not lost where another one
 // wraps it.
 func TestWrapped(t *testing.T) {
-	app := func(name string) components.Component {
+	app := func(name string) object.Component {
 		login := nuxt.Login{
 			Client:   components.OIDCClient{Name: name, Namespace: "shop", Host: name + ".example.com", Authentik: "auth.example.com"},
 			Sessions: &nuxt.RedisSessions{Address: "redis.data:6379", Prefix: "shared"},
@@ -29,8 +30,8 @@ func TestWrapped(t *testing.T) {
 		}}
 	}
 	tree := render.Tree{Name: "a test", Layers: []render.Layer{{Name: "apps", Files: []render.File{
-		{Name: "a", Components: []render.Component{app("a")}},
-		{Name: "b", Components: []render.Component{app("b")}},
+		{Name: "a", Components: []object.Component{app("a")}},
+		{Name: "b", Components: []object.Component{app("b")}},
 	}}}}
 	_, _, err := tree.Files()
 	if err == nil || !strings.Contains(err.Error(), "the keys shared:* in Redis redis.data:6379, database 0, and so does apps/a.yaml: shop/a: each needs its own") {

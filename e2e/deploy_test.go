@@ -26,6 +26,7 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/traefik"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/deploy"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/secrets"
 )
 
@@ -44,9 +45,9 @@ type tier struct {
 	// editService has the last word on the Services.
 	editService func(*corev1.Service)
 	// others are more components of the layer.
-	others []render.Component
+	others []object.Component
 	// moved is a component that is in the layer ci.
-	moved render.Component
+	moved object.Component
 	// host of the app web. Empty for none.
 	host string
 	name string // of the Tree
@@ -59,7 +60,7 @@ const registry = "registry.example.com/shop/"
 
 func (w *tier) app(name string, images render.Images) components.WebApp {
 	app := components.WebApp{Name: name, Namespace: w.namespace, Image: images.Ref(registry + name), Port: 3000}
-	app.Changes = append(app.Changes, func(objects []components.Object) error {
+	app.Changes = append(app.Changes, func(objects []object.Object) error {
 		for _, o := range objects {
 			if d, ok := o.(*appsv1.Deployment); ok {
 				if state := w.apps[name]; state != "" {
@@ -85,10 +86,10 @@ func (w *tier) tree(_ string, images render.Images) (render.Tree, error) {
 	layer := render.Layer{Name: "apps", Namespace: w.namespace}
 	deployer := components.Deployer{Name: "ci-deployer", Namespace: w.namespace, Prune: true}
 	redirect := traefik.RedirectMiddleware{Name: "redirect", Namespace: w.namespace}
-	layer.Files = append(layer.Files, render.File{Name: "shared", Components: append([]render.Component{redirect}, w.others...)})
+	layer.Files = append(layer.Files, render.File{Name: "shared", Components: append([]object.Component{redirect}, w.others...)})
 	for name := range w.apps {
 		app := w.app(name, images)
-		file := render.File{Name: name, Components: []render.Component{app}}
+		file := render.File{Name: name, Components: []object.Component{app}}
 		if name == "web" && w.host != "" {
 			file.Components = append(file.Components, components.TLSIngress{Host: w.host, Backend: app, Issuer: "issuer", Redirect: redirect.Ref()})
 		}
@@ -97,7 +98,7 @@ func (w *tier) tree(_ string, images render.Images) (render.Tree, error) {
 	for _, f := range layer.Files {
 		deployer.Applies = append(deployer.Applies, f.Components...)
 	}
-	ci := []render.Component{deployer}
+	ci := []object.Component{deployer}
 	if w.moved != nil {
 		ci = append(ci, w.moved)
 	}
@@ -106,7 +107,7 @@ func (w *tier) tree(_ string, images render.Images) (render.Tree, error) {
 		Layers: []render.Layer{
 			// Of its own: the other tiers of the cluster have a layer ci too.
 			{Name: "ci", Namespace: w.namespace + "-admin", Files: []render.File{
-				{Name: "00-namespace", Components: []render.Component{components.Namespace{Name: w.namespace, PodSecurity: w.podSecurity}}},
+				{Name: "00-namespace", Components: []object.Component{components.Namespace{Name: w.namespace, PodSecurity: w.podSecurity}}},
 				{Name: "deployer", Components: ci},
 			}},
 			layer,
@@ -376,7 +377,7 @@ func prune(t *testing.T, c cluster) {
 	claim.Spec.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}
 	claim.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}
 	moves := components.Plain(configMap(w.namespace, "moves", nil))
-	w.others = []render.Component{keep, anew, components.Plain(claim), moves}
+	w.others = []object.Component{keep, anew, components.Plain(claim), moves}
 	w.ci()
 	w.must(0, "-tag", "a")
 	// Somebody else's, beside ours: it was never applied by a release.
@@ -408,7 +409,7 @@ func prune(t *testing.T, c cluster) {
 		}
 	}
 	// What both layers applied, as when the other one came first, stays too.
-	w.others, w.moved = []render.Component{moves}, nil
+	w.others, w.moved = []object.Component{moves}, nil
 	w.must(0, "-tag", "a")
 	w.others, w.moved = nil, moves
 	w.ci()
@@ -625,7 +626,7 @@ func takeOver(t *testing.T, c cluster) {
 // completes it, and its lock runs out.
 func killed(t *testing.T, c cluster) {
 	w := newTier(t, c, "web", "api")
-	w.others = []render.Component{components.Plain(configMap(w.namespace, "one", nil))}
+	w.others = []object.Component{components.Plain(configMap(w.namespace, "one", nil))}
 	w.ci()
 	w.must(0, "-tag", "a")
 	for step := 0; ; step++ {
@@ -636,7 +637,7 @@ func killed(t *testing.T, c cluster) {
 		// removes one.
 		tag := fmt.Sprintf("t%d", step)
 		name := []string{"two", "one"}[step%2]
-		w.others = []render.Component{components.Plain(configMap(w.namespace, name, nil))}
+		w.others = []object.Component{components.Plain(configMap(w.namespace, name, nil))}
 		w.editService = func(s *corev1.Service) { s.Spec.Ports[0].Port = int32(8000 + step) }
 		config, writes := watch(w.config, step)
 		var out syncBuffer
@@ -704,7 +705,7 @@ func interrupted(t *testing.T, c cluster) {
 // rollback brings manifests back, not only images.
 func history(t *testing.T, c cluster) {
 	w := newTier(t, c, "web")
-	w.others = []render.Component{components.Plain(configMap(w.namespace, "first", nil))}
+	w.others = []object.Component{components.Plain(configMap(w.namespace, "first", nil))}
 	w.ci()
 	w.must(0, "-tag", "t1", "-run", "7")
 	w.others = nil
@@ -759,7 +760,7 @@ func rights(t *testing.T, c cluster) {
 	w.must(0, "-tag", "a")
 	cron := &corev1.ResourceQuota{}
 	cron.APIVersion, cron.Kind, cron.Namespace, cron.Name = "v1", "ResourceQuota", w.namespace, "quota"
-	w.others = []render.Component{components.Plain(cron)}
+	w.others = []object.Component{components.Plain(cron)}
 	w.says(w.must(1, "-tag", "b"), "ResourceQuota "+w.namespace+"/quota: ", "an admin deploys the layer with the deployer's Role first")
 	w.ci()
 	w.must(0, "-tag", "b")
@@ -923,8 +924,8 @@ func ownNamespace(t *testing.T, c cluster) {
 	}}
 	command := deploy.Command{Name: "deploy", Tree: func(string, render.Images) (render.Tree, error) {
 		return render.Tree{Name: "own", Layers: []render.Layer{{Name: "data", Namespace: "own", Files: []render.File{
-			{Name: "00", Components: []render.Component{components.Namespace{Name: "own"}, components.Plain(definition)}},
-			{Name: "thing", Components: []render.Component{components.Plain(custom)}},
+			{Name: "00", Components: []object.Component{components.Namespace{Name: "own"}, components.Plain(definition)}},
+			{Name: "thing", Components: []object.Component{components.Plain(custom)}},
 		}}}}, nil
 	}}
 	for i, want := range []string{"create  Namespace own, first: the records of the layer are kept there", "nothing to change"} {

@@ -19,6 +19,7 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // identity is a Deployer as kubectl impersonates it.
@@ -30,7 +31,7 @@ type identity struct {
 }
 
 // apply tries whether the Deployer may apply an object; nothing is stored.
-func (d identity) apply(o components.Object) (string, error) {
+func (d identity) apply(o object.Object) (string, error) {
 	d.t.Helper()
 	text, err := json.Marshal(o)
 	if err != nil {
@@ -41,7 +42,7 @@ func (d identity) apply(o components.Object) (string, error) {
 
 // refused fails the test unless the policy refuses the object with each of
 // the words. A new policy takes effect a moment after it is stored.
-func (d identity) refused(o components.Object, wants ...string) {
+func (d identity) refused(o object.Object, wants ...string) {
 	d.t.Helper()
 	out, err := d.apply(o)
 	if err == nil {
@@ -55,7 +56,7 @@ func (d identity) refused(o components.Object, wants ...string) {
 	}
 }
 
-func (d identity) accepted(o components.Object) {
+func (d identity) accepted(o object.Object) {
 	d.t.Helper()
 	if out, err := d.apply(o); err != nil {
 		d.t.Errorf("%T %s is refused:\n%s", o, o.GetName(), out)
@@ -80,7 +81,7 @@ func (d identity) active(namespace string) {
 	d.t.Fatalf("the policy takes no effect: %s", out)
 }
 
-func changed[T components.Object](o T, change func(T)) T {
+func changed[T object.Object](o T, change func(T)) T {
 	copied := o.DeepCopyObject().(T)
 	change(copied)
 	return copied
@@ -154,27 +155,27 @@ func TestPolicy(t *testing.T) {
 	selector := &metav1.LabelSelector{MatchLabels: labels}
 	// One of each kind that holds pods, with the place of its pod.
 	kinds := []struct {
-		object components.Object
-		pod    func(components.Object) *corev1.PodSpec
+		object object.Object
+		pod    func(object.Object) *corev1.PodSpec
 	}{
 		{&appsv1.StatefulSet{TypeMeta: metav1.TypeMeta{APIVersion: "apps/v1", Kind: "StatefulSet"}, ObjectMeta: meta("all"), Spec: appsv1.StatefulSetSpec{Selector: selector, Template: template}},
-			func(o components.Object) *corev1.PodSpec { return &o.(*appsv1.StatefulSet).Spec.Template.Spec }},
+			func(o object.Object) *corev1.PodSpec { return &o.(*appsv1.StatefulSet).Spec.Template.Spec }},
 		{&appsv1.DaemonSet{TypeMeta: metav1.TypeMeta{APIVersion: "apps/v1", Kind: "DaemonSet"}, ObjectMeta: meta("all"), Spec: appsv1.DaemonSetSpec{Selector: selector, Template: template}},
-			func(o components.Object) *corev1.PodSpec { return &o.(*appsv1.DaemonSet).Spec.Template.Spec }},
+			func(o object.Object) *corev1.PodSpec { return &o.(*appsv1.DaemonSet).Spec.Template.Spec }},
 		{&appsv1.ReplicaSet{TypeMeta: metav1.TypeMeta{APIVersion: "apps/v1", Kind: "ReplicaSet"}, ObjectMeta: meta("all"), Spec: appsv1.ReplicaSetSpec{Selector: selector, Template: template}},
-			func(o components.Object) *corev1.PodSpec { return &o.(*appsv1.ReplicaSet).Spec.Template.Spec }},
+			func(o object.Object) *corev1.PodSpec { return &o.(*appsv1.ReplicaSet).Spec.Template.Spec }},
 		{&batchv1.Job{TypeMeta: metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"}, ObjectMeta: meta("all"), Spec: batchv1.JobSpec{Template: job}},
-			func(o components.Object) *corev1.PodSpec { return &o.(*batchv1.Job).Spec.Template.Spec }},
+			func(o object.Object) *corev1.PodSpec { return &o.(*batchv1.Job).Spec.Template.Spec }},
 		{&batchv1.CronJob{TypeMeta: metav1.TypeMeta{APIVersion: "batch/v1", Kind: "CronJob"}, ObjectMeta: meta("all"), Spec: batchv1.CronJobSpec{Schedule: "0 0 * * *", JobTemplate: batchv1.JobTemplateSpec{Spec: batchv1.JobSpec{Template: job}}}},
-			func(o components.Object) *corev1.PodSpec {
+			func(o object.Object) *corev1.PodSpec {
 				return &o.(*batchv1.CronJob).Spec.JobTemplate.Spec.Template.Spec
 			}},
 		{&corev1.Pod{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}, ObjectMeta: meta("all"), Spec: template.Spec},
-			func(o components.Object) *corev1.PodSpec { return &o.(*corev1.Pod).Spec }},
+			func(o object.Object) *corev1.PodSpec { return &o.(*corev1.Pod).Spec }},
 		{&corev1.PodTemplate{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "PodTemplate"}, ObjectMeta: meta("all"), Template: template},
-			func(o components.Object) *corev1.PodSpec { return &o.(*corev1.PodTemplate).Template.Spec }},
+			func(o object.Object) *corev1.PodSpec { return &o.(*corev1.PodTemplate).Template.Spec }},
 		{&corev1.ReplicationController{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ReplicationController"}, ObjectMeta: meta("all"), Spec: corev1.ReplicationControllerSpec{Selector: labels, Template: &template}},
-			func(o components.Object) *corev1.PodSpec {
+			func(o object.Object) *corev1.PodSpec {
 				return &o.(*corev1.ReplicationController).Spec.Template.Spec
 			}},
 	}
@@ -195,14 +196,14 @@ func TestPolicy(t *testing.T) {
 	deployer := components.Deployer{
 		Name: "deployer", Namespace: namespace, Command: "go run ./cmd/deploy -layer ci",
 		Secrets: map[string][]secret.Contract{"web": {contract}},
-		Applies: []components.Component{web, api, ingress, components.Plain(middleware(map[string]any{"basicAuth": map[string]any{"secret": "users"}}))},
+		Applies: []object.Component{web, api, ingress, components.Plain(middleware(map[string]any{"basicAuth": map[string]any{"secret": "users"}}))},
 	}
 	for _, k := range kinds {
 		deployer.Applies = append(deployer.Applies, components.Plain(k.object))
 	}
 	tree := render.Tree{Name: "shop", Layers: []render.Layer{{Name: "ci", Files: []render.File{
-		{Name: "00-namespace", Components: []render.Component{components.Namespace{Name: namespace}}},
-		{Name: "deployer", Components: []render.Component{deployer}},
+		{Name: "00-namespace", Components: []object.Component{components.Namespace{Name: namespace}}},
+		{Name: "deployer", Components: []object.Component{deployer}},
 	}}}}
 	out := t.TempDir()
 	if _, err := tree.WriteDir(out); err != nil {
@@ -213,7 +214,7 @@ func TestPolicy(t *testing.T) {
 	d := identity{c, "--as=system:serviceaccount:shop:deployer", command(t, tree)}
 	d.active(namespace)
 
-	find := func(c components.Component, kind string) components.Object {
+	find := func(c object.Component, kind string) object.Object {
 		objects, err := c.Objects()
 		if err != nil {
 			t.Fatal(err)
@@ -243,18 +244,18 @@ func TestPolicy(t *testing.T) {
 		}
 	}
 	for _, k := range kinds {
-		o := k.object.DeepCopyObject().(components.Object)
+		o := k.object.DeepCopyObject().(object.Object)
 		k.pod(o).Containers[0].Image = elsewhere
 		k.pod(o).InitContainers = []corev1.Container{{Name: "init", Image: "busybox", SecurityContext: k.pod(o).Containers[0].SecurityContext}}
 		k.pod(o).Containers[0].EnvFrom = []corev1.EnvFromSource{{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "web-secrets"}}}}
 		d.refused(o, "the image "+elsewhere+" is not from registry.example.com/shop/", "the image busybox is not", "it may not have web-secrets/*")
-		o = k.object.DeepCopyObject().(components.Object)
+		o = k.object.DeepCopyObject().(object.Object)
 		o.SetName("another")
 		d.refused(o, "/another: there is no such workload or ServiceAccount in the tier")
-		o = k.object.DeepCopyObject().(components.Object)
+		o = k.object.DeepCopyObject().(object.Object)
 		k.pod(o).ServiceAccountName = "deployer"
 		d.refused(o, "it may not have serviceAccountName/deployer")
-		o = k.object.DeepCopyObject().(components.Object)
+		o = k.object.DeepCopyObject().(object.Object)
 		k.pod(o).Containers[0].Image = "registry.example.com/shop/another:v2"
 		d.accepted(o)
 	}
@@ -272,7 +273,7 @@ func TestPolicy(t *testing.T) {
 	}
 	local := func(name string) *corev1.LocalObjectReference { return &corev1.LocalObjectReference{Name: name} }
 	for _, tc := range []struct {
-		object components.Object
+		object object.Object
 		want   string // empty: accepted
 	}{
 		// Secrets, by every way in.
@@ -467,10 +468,10 @@ func TestPlurals(t *testing.T) {
 	for line := range strings.Lines(c.kubectl("api-resources", "--namespaced=true", "--verbs=patch", "--no-headers")) {
 		fields := strings.Fields(line)
 		resource, apiVersion, kind := fields[0], fields[len(fields)-3], fields[len(fields)-1]
-		object := &unstructured.Unstructured{Object: map[string]any{
+		custom := &unstructured.Unstructured{Object: map[string]any{
 			"apiVersion": apiVersion, "kind": kind, "metadata": map[string]any{"namespace": "shop", "name": "x"},
 		}}
-		objects, err := components.Deployer{Name: "d", Namespace: "shop", Applies: []components.Component{components.Plain(object)}}.Objects()
+		objects, err := components.Deployer{Name: "d", Namespace: "shop", Applies: []object.Component{components.Plain(custom)}}.Objects()
 		if err != nil {
 			t.Errorf("%s %s: %v", apiVersion, kind, err)
 			continue

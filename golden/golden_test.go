@@ -26,7 +26,7 @@ import (
 func tree(config map[string]string, more ...render.File) render.Tree {
 	return render.Tree{
 		Name:   "a test",
-		Layers: []render.Layer{{Name: "a", Files: append([]render.File{{Name: "web", Components: []render.Component{data(config)}}}, more...)}},
+		Layers: []render.Layer{{Name: "a", Files: append([]render.File{{Name: "web", Components: []object.Component{data(config)}}}, more...)}},
 		Texts:  []render.Text{{Name: "README.md", Content: func() (string, error) { return "one\n" + config["TEXT"] + "\n", nil }}},
 	}
 }
@@ -34,8 +34,8 @@ func tree(config map[string]string, more ...render.File) render.Tree {
 // data is a component of one ConfigMap.
 type data map[string]string
 
-func (d data) Objects() ([]render.Object, error) {
-	return []render.Object{&corev1.ConfigMap{
+func (d data) Objects() ([]object.Object, error) {
+	return []object.Object{&corev1.ConfigMap{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
 		ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "shop"},
 		Data:       d,
@@ -90,7 +90,7 @@ func check(t *testing.T, tree render.Tree, o golden.Options) string {
 // TestCheck: what was accepted passes, and everything else is told by file,
 // object and field.
 func TestCheck(t *testing.T) {
-	extra := render.File{Name: "extra", Components: []render.Component{renamed{data{"A": "1"}}}}
+	extra := render.File{Name: "extra", Components: []object.Component{renamed{data{"A": "1"}}}}
 	for _, tc := range []struct {
 		name string
 		// tree is rendered after the one of base was accepted.
@@ -189,7 +189,7 @@ func TestCheck(t *testing.T) {
 // renamed is the component with another name.
 type renamed struct{ data }
 
-func (r renamed) Objects() ([]render.Object, error) {
+func (r renamed) Objects() ([]object.Object, error) {
 	objects, err := r.data.Objects()
 	objects[0].SetName("extra")
 	return objects, err
@@ -224,7 +224,7 @@ func TestFile(t *testing.T) {
 func TestRefused(t *testing.T) {
 	for _, update := range []bool{false, true} {
 		dir := filepath.Join(t.TempDir(), "golden")
-		twice := render.File{Name: "twice", Components: []render.Component{data{"A": "1"}}}
+		twice := render.File{Name: "twice", Components: []object.Component{data{"A": "1"}}}
 		failed := check(t, tree(nil, twice), golden.Options{Dir: dir, Update: update})
 		if !strings.Contains(failed, "rendering for "+dir+":\n") || !strings.Contains(failed, "ConfigMap shop/web: stands in") {
 			t.Errorf("update %v: the test says\n%s", update, failed)
@@ -240,7 +240,7 @@ func TestRefused(t *testing.T) {
 func TestTwice(t *testing.T) {
 	for _, update := range []bool{false, true} {
 		dir := filepath.Join(t.TempDir(), "golden")
-		changing := render.File{Name: "c", Components: []render.Component{changing{new(int)}}}
+		changing := render.File{Name: "c", Components: []object.Component{changing{new(int)}}}
 		failed := check(t, tree(nil, changing), golden.Options{Dir: dir, Update: update})
 		want := "  a/c.yaml\n    ConfigMap shop/c\n    -   data.COUNT: n1\n    +   data.COUNT: n2\n"
 		if !strings.HasPrefix(failed, "two renderings of one tree differ") || !strings.HasSuffix(failed, want) {
@@ -255,9 +255,9 @@ func TestTwice(t *testing.T) {
 // changing is a component that makes another object each time.
 type changing struct{ count *int }
 
-func (c changing) Objects() ([]render.Object, error) {
+func (c changing) Objects() ([]object.Object, error) {
 	*c.count++
-	return []render.Object{&corev1.ConfigMap{
+	return []object.Object{&corev1.ConfigMap{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
 		ObjectMeta: metav1.ObjectMeta{Name: "c", Namespace: "shop"},
 		Data:       map[string]string{"COUNT": fmt.Sprint("n", *c.count), "SAME": "1"},

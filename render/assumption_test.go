@@ -16,11 +16,11 @@ import (
 // assumes is a ConfigMap that holds assumptions.
 type assumes struct {
 	name string
-	list []render.Assumption
+	list []object.Assumption
 }
 
-func (a assumes) Objects() ([]render.Object, error) {
-	return []render.Object{config(a.name, nil)}, nil
+func (a assumes) Objects() ([]object.Object, error) {
+	return []object.Object{config(a.name, nil)}, nil
 }
 func (a assumes) About() object.About {
 	return object.About{Assumed: a.list, ReadElsewhere: true}
@@ -29,15 +29,15 @@ func (a assumes) About() object.About {
 // assumed is a small tree with two assumptions in a component, one of which
 // another component shares, one in the Tree, and a pending value.
 func assumed() render.Tree {
-	port := render.Assumption{What: "ConfigMap ns/a: the port", Value: "80", Confirm: "`kubectl get service`", Until: "any port", Buys: "one port"}
-	shared := render.Assumption{What: "the version of the cluster", Value: "v1.36", Confirm: "`kubectl version`"}
+	port := object.Assumption{What: "ConfigMap ns/a: the port", Value: "80", Confirm: "`kubectl get service`", Until: "any port", Buys: "one port"}
+	shared := object.Assumption{What: "the version of the cluster", Value: "v1.36", Confirm: "`kubectl version`"}
 	return render.Tree{
 		Name: "a small tree",
 		Layers: []render.Layer{{Name: "apps", Files: []render.File{
-			{Name: "a", Components: []render.Component{assumes{"a", []render.Assumption{port, shared}}}},
-			{Name: "b", Components: []render.Component{assumes{"b", []render.Assumption{shared}}}},
+			{Name: "a", Components: []object.Component{assumes{"a", []object.Assumption{port, shared}}}},
+			{Name: "b", Components: []object.Component{assumes{"b", []object.Assumption{shared}}}},
 		}}},
-		Assumed: []render.Assumption{{What: "the mail host", Confirm: "whoever runs it"}},
+		Assumed: []object.Assumption{{What: "the mail host", Confirm: "whoever runs it"}},
 	}
 }
 
@@ -89,7 +89,7 @@ render: the mail host, assumed until confirmed by whoever runs it
 	// What is pending never refuses.
 	tree.Assumed = nil
 	for i := range tree.Layers[0].Files {
-		tree.Layers[0].Files[i].Components = []render.Component{assumes{name: tree.Layers[0].Files[i].Name}}
+		tree.Layers[0].Files[i].Components = []object.Component{assumes{name: tree.Layers[0].Files[i].Name}}
 	}
 	if status, _, stderr = run(tree, "-confirmed", "-o", dir); status != 0 || !strings.Contains(stderr, ", 1 values pending") || strings.Contains(stderr, "assumed") {
 		t.Errorf("-confirmed with pending values only: status %d, %s", status, stderr)
@@ -101,9 +101,9 @@ render: the mail host, assumed until confirmed by whoever runs it
 
 // TestAssumptionSaysHow refuses an assumption that nobody could confirm.
 func TestAssumptionSaysHow(t *testing.T) {
-	for _, a := range []render.Assumption{{Confirm: "`true`"}, {What: "the port"}} {
+	for _, a := range []object.Assumption{{Confirm: "`true`"}, {What: "the port"}} {
 		tree := assumed()
-		tree.Assumed = []render.Assumption{a}
+		tree.Assumed = []object.Assumption{a}
 		_, _, err := tree.Files()
 		if want := `assumption "` + a.What + `": say what is assumed, and the command or the place that confirms it`; err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: error %v, want %s", a, err, want)

@@ -11,7 +11,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/internal/bench/fixture"
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // BenchmarkRender measures rendering beside other things that can be done to
@@ -36,8 +36,8 @@ func BenchmarkRender(b *testing.B) {
 				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(report.Objects), "ns/object")
 			})
 		}
-		each := func(use func(o render.Object) error) error {
-			return fixture.Each(tree, func(_ string, objects []render.Object) error {
+		each := func(use func(o object.Object) error) error {
+			return fixture.Each(tree, func(_ string, objects []object.Object) error {
 				for _, o := range objects {
 					if err := use(o); err != nil {
 						return err
@@ -48,10 +48,10 @@ func BenchmarkRender(b *testing.B) {
 		}
 
 		run("make", func() error {
-			return each(func(render.Object) error { return nil })
+			return each(func(object.Object) error { return nil })
 		})
 		run("json", func() error {
-			return each(func(o render.Object) error {
+			return each(func(o object.Object) error {
 				_, err := json.Marshal(o)
 				return err
 			})
@@ -80,7 +80,7 @@ func BenchmarkRender(b *testing.B) {
 			return err
 		})
 		run("sigs-yaml", func() error {
-			return each(func(o render.Object) error {
+			return each(func(o object.Object) error {
 				_, err := yaml.Marshal(o)
 				return err
 			})

@@ -21,25 +21,25 @@ import (
 )
 
 // list is a component of objects as they are.
-type list []render.Object
+type list []object.Object
 
 func (l list) About() object.About { return object.About{} }
 
-func (l list) Objects() ([]render.Object, error) { return l, nil }
+func (l list) Objects() ([]object.Object, error) { return l, nil }
 
 // broken is a component with mistakes.
 type broken struct{}
 
 func (broken) About() object.About { return object.About{} }
 
-func (broken) Objects() ([]render.Object, error) {
+func (broken) Objects() ([]object.Object, error) {
 	return nil, errors.Join(errors.New("first mistake"), errors.New("second mistake"))
 }
 
 // claims is a component that uses something alone.
 type claims string
 
-func (c claims) Objects() ([]render.Object, error) { return nil, nil }
+func (c claims) Objects() ([]object.Object, error) { return nil, nil }
 func (c claims) About() object.About               { return object.About{Claims: []string{string(c)}} }
 
 func content(text string) func() (string, error) {
@@ -112,15 +112,15 @@ func ingress(name, host string) *networkingv1.Ingress {
 }
 
 // tree is a good one: the tests put one fault into it at a time.
-func tree(more ...render.Object) render.Tree {
+func tree(more ...object.Object) render.Tree {
 	return render.Tree{
 		Name: "a test",
 		Layers: []render.Layer{
-			{Name: "base", Files: []render.File{{Name: "namespace", Components: []render.Component{list{namespace()}}}}},
+			{Name: "base", Files: []render.File{{Name: "namespace", Components: []object.Component{list{namespace()}}}}},
 			{Name: "apps", Files: []render.File{
-				{Name: "web", Components: []render.Component{list{deployment(), service(), ingress("web", "web.example.com")}}},
-				{Name: "config", Components: []render.Component{list{config("web-config", map[string]string{"A": "1"})}}},
-				{Name: "more", Components: []render.Component{list(more)}},
+				{Name: "web", Components: []object.Component{list{deployment(), service(), ingress("web", "web.example.com")}}},
+				{Name: "config", Components: []object.Component{list{config("web-config", map[string]string{"A": "1"})}}},
+				{Name: "more", Components: []object.Component{list(more)}},
 			}},
 		},
 		Secrets:        []secret.Contract{webSecrets()},
@@ -155,7 +155,7 @@ func TestGoodTree(t *testing.T) {
 // TestElsewhere: what a tree declares is there, with its keys, and what it
 // waives passes.
 func TestElsewhere(t *testing.T) {
-	reads := func(key string) render.Object {
+	reads := func(key string) object.Object {
 		d := deployment()
 		d.Name = "other"
 		d.Spec.Selector.MatchLabels = map[string]string{"app": "other"}
@@ -228,17 +228,17 @@ func TestRefused(t *testing.T) {
 		{"router.priority", tree(ann("traefik.ingress.kubernetes.io/router.priority", "1000")), "router.priority]: can outrank cert-manager's HTTP-01 solver"},
 		{"edit in place", tree(ann("acme.cert-manager.io/http01-edit-in-place", "true")), "http01-edit-in-place]: puts the solver behind the redirect"},
 		{"a missing middleware", tree(ann("traefik.ingress.kubernetes.io/router.middlewares", "ns-gone@kubernetescrd")), "there is no middleware ns-gone, and Traefik drops a router whose middleware is missing"},
-		{"a missing Service", tree(func() render.Object {
+		{"a missing Service", tree(func() object.Object {
 			i := ingress("other", "other.example.com")
 			i.Spec.Rules[0].HTTP.Paths[0].Backend.Service.Name = "gone"
 			return i
 		}()), "apps/more.yaml: Ingress ns/other: spec.rules[0].http.paths[0].backend.service: there is no Service ns/gone: render it, or declare it elsewhere: {apiVersion: v1, kind: Service, metadata: {namespace: ns, name: gone}}"},
-		{"a missing Service by default", tree(func() render.Object {
+		{"a missing Service by default", tree(func() object.Object {
 			i := ingress("other", "other.example.com")
 			i.Spec.DefaultBackend = &networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{Name: "gone"}}
 			return i
 		}()), "apps/more.yaml: Ingress ns/other: spec.defaultBackend: there is no Service ns/gone: render it, or declare it elsewhere: {apiVersion: v1, kind: Service, metadata: {namespace: ns, name: gone}}"},
-		{"a missing port", tree(func() render.Object {
+		{"a missing port", tree(func() object.Object {
 			i := ingress("other", "other.example.com")
 			i.Spec.Rules[0].HTTP.Paths[0].Backend.Service.Port = networkingv1.ServiceBackendPort{Number: 81}
 			return i
@@ -297,7 +297,7 @@ func TestRefused(t *testing.T) {
 		}(), "apps/web.yaml: uses the keys portal:*, and so does apps/config.yaml: each needs its own"},
 		{"a component with mistakes", func() render.Tree {
 			tr := tree()
-			tr.Layers[1].Files[2].Components = []render.Component{broken{}}
+			tr.Layers[1].Files[2].Components = []object.Component{broken{}}
 			return tr
 		}(), "apps/more.yaml: first mistake\napps/more.yaml: second mistake"},
 		{"two contracts for one Secret", func() render.Tree {
@@ -378,7 +378,7 @@ func TestGoodAddresses(t *testing.T) {
 	if _, _, err := below.Files(); err != nil {
 		t.Error(err)
 	}
-	below.Layers[1].Files[0].Components = []render.Component{list{config("d", map[string]string{"A": "https://web.example.com"})}}
+	below.Layers[1].Files[0].Components = []object.Component{list{config("d", map[string]string{"A": "https://web.example.com"})}}
 	if _, _, err := below.Files(); err == nil {
 		t.Error("the other environment's host passes")
 	}
@@ -400,7 +400,7 @@ func TestForeignDomain(t *testing.T) {
 		"\tnotexample.local.\tweb.example.com":                           false,
 		"\texample.localx\nexample\n.local":                              false,
 	} {
-		for at, object := range map[string]render.Object{
+		for at, object := range map[string]object.Object{
 			"value": config("c", map[string]string{"K": value}),
 			"args":  &corev1.Pod{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}, ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "p", Annotations: map[string]string{"gone": "\tx"}}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "p", Image: "registry.example.com/p:1", Args: []string{"\t", value, "\t"}}}}},
 			"key":   &unstructured.Unstructured{Object: map[string]any{"apiVersion": "example.com/v1", "kind": "Free", "metadata": map[string]any{"namespace": "ns", "name": "p"}, "spec": map[string]any{value: ""}}},
@@ -461,13 +461,13 @@ func TestAllAtOnce(t *testing.T) {
 // panics is a component that does what none should.
 type panics struct{}
 
-func (panics) Objects() ([]render.Object, error) { panic("no") }
+func (panics) Objects() ([]object.Object, error) { panic("no") }
 func (panics) About() object.About               { return object.About{} }
 
 // late panics when it is asked about itself.
 type late struct{}
 
-func (late) Objects() ([]render.Object, error) { return nil, nil }
+func (late) Objects() ([]object.Object, error) { return nil, nil }
 func (late) About() object.About               { panic("no claims") }
 
 // hollow is an object whose methods panic.
@@ -478,7 +478,7 @@ func (hollow) DeepCopyObject() kruntime.Object { return nil }
 // TestNil: whatever a component does, the error says where.
 func TestNil(t *testing.T) {
 	for _, tc := range []struct {
-		component render.Component
+		component object.Component
 		want      string
 	}{
 		{nil, "component 1 (<nil>) is nil: remove it"},
@@ -490,7 +490,7 @@ func TestNil(t *testing.T) {
 		{list{service(), hollow{}}, "component 1 (render_test.list): object 1 (render_test.hollow): panic: "},
 	} {
 		tr := tree()
-		tr.Layers[1].Files[2].Components = []render.Component{list{}, tc.component}
+		tr.Layers[1].Files[2].Components = []object.Component{list{}, tc.component}
 		_, _, err := tr.Files()
 		if err == nil || !strings.HasPrefix(err.Error(), "apps/more.yaml: "+tc.want) {
 			t.Errorf("%T: the error is %v, want %s", tc.component, err, tc.want)
@@ -588,21 +588,21 @@ func TestReferences(t *testing.T) {
 	}
 	meta := metav1.ObjectMeta{Namespace: "ns", Name: "x"}
 	selector := &metav1.LabelSelector{MatchLabels: map[string]string{"app": "x"}}
-	kinds := map[string]func(corev1.PodTemplateSpec) render.Object{
-		"Pod spec.": func(p corev1.PodTemplateSpec) render.Object {
+	kinds := map[string]func(corev1.PodTemplateSpec) object.Object{
+		"Pod spec.": func(p corev1.PodTemplateSpec) object.Object {
 			return &corev1.Pod{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}, ObjectMeta: meta, Spec: p.Spec}
 		},
-		"StatefulSet spec.template.spec.": func(p corev1.PodTemplateSpec) render.Object {
+		"StatefulSet spec.template.spec.": func(p corev1.PodTemplateSpec) object.Object {
 			return &appsv1.StatefulSet{TypeMeta: metav1.TypeMeta{APIVersion: "apps/v1", Kind: "StatefulSet"}, ObjectMeta: meta, Spec: appsv1.StatefulSetSpec{Selector: selector, Template: p}}
 		},
-		"DaemonSet spec.template.spec.": func(p corev1.PodTemplateSpec) render.Object {
+		"DaemonSet spec.template.spec.": func(p corev1.PodTemplateSpec) object.Object {
 			return &appsv1.DaemonSet{TypeMeta: metav1.TypeMeta{APIVersion: "apps/v1", Kind: "DaemonSet"}, ObjectMeta: meta, Spec: appsv1.DaemonSetSpec{Selector: selector, Template: p}}
 		},
-		"Job spec.template.spec.": func(p corev1.PodTemplateSpec) render.Object {
+		"Job spec.template.spec.": func(p corev1.PodTemplateSpec) object.Object {
 			p.Spec.RestartPolicy = corev1.RestartPolicyNever
 			return &batchv1.Job{TypeMeta: metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"}, ObjectMeta: meta, Spec: batchv1.JobSpec{Template: p}}
 		},
-		"CronJob spec.jobTemplate.spec.template.spec.": func(p corev1.PodTemplateSpec) render.Object {
+		"CronJob spec.jobTemplate.spec.template.spec.": func(p corev1.PodTemplateSpec) object.Object {
 			p.Spec.RestartPolicy = corev1.RestartPolicyNever
 			return &batchv1.CronJob{TypeMeta: metav1.TypeMeta{APIVersion: "batch/v1", Kind: "CronJob"}, ObjectMeta: meta, Spec: batchv1.CronJobSpec{Schedule: "@daily", JobTemplate: batchv1.JobTemplateSpec{Spec: batchv1.JobSpec{Template: p}}}}
 		},

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // snapshot is every file below a directory, with its text.
@@ -99,7 +100,7 @@ func TestWriteDir(t *testing.T) {
 	write(t, filepath.Join(dir, "elsewhere", "own.yaml"), "a: 1\n")
 	changed := tree()
 	changed.Layers[1].Files = changed.Layers[1].Files[:2]
-	changed.Layers[1].Files[1].Components = []render.Component{list{config("web-config", map[string]string{"A": "2"})}}
+	changed.Layers[1].Files[1].Components = []object.Component{list{config("web-config", map[string]string{"A": "2"})}}
 	report, err = changed.WriteDir(dir)
 	if err != nil {
 		t.Fatal(err)

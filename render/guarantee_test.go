@@ -20,7 +20,7 @@ type guaranteed struct {
 	g object.Guarantee
 }
 
-func (c guaranteed) Objects() ([]render.Object, error) { return []render.Object{c.d}, nil }
+func (c guaranteed) Objects() ([]object.Object, error) { return []object.Object{c.d}, nil }
 func (c guaranteed) About() object.About               { return object.About{Guarantees: []object.Guarantee{c.g}} }
 
 func autoscaler(name string, most int32) *autoscalingv2.HorizontalPodAutoscaler {
@@ -43,17 +43,17 @@ func TestGuarantees(t *testing.T) {
 		name     string
 		g        object.Guarantee
 		replicas *int32
-		more     []render.Object
+		more     []object.Object
 		want     string // empty: good
 	}{
 		{"one pod", object.Guarantee{Of: id, OnePod: why, Replicas: true}, new(int32(1)), nil, ""},
 		{"two pods", object.Guarantee{Of: id, OnePod: why}, new(int32(2)), nil, "apps/app.yaml: Deployment ns/app: spec.replicas: 2: " + why},
-		{"an autoscaler that was typed out", object.Guarantee{Of: id, OnePod: why}, nil, []render.Object{autoscaler("app", 2)},
+		{"an autoscaler that was typed out", object.Guarantee{Of: id, OnePod: why}, nil, []object.Object{autoscaler("app", 2)},
 			"apps/more.yaml: HorizontalPodAutoscaler ns/app: spec.maxReplicas: 2: lets Deployment ns/app have more than one pod: " + why},
-		{"an autoscaler that stays at one", object.Guarantee{Of: id, OnePod: why}, nil, []render.Object{autoscaler("app", 1)}, ""},
-		{"an autoscaler of another", object.Guarantee{Of: id, OnePod: why}, new(int32(1)), []render.Object{autoscaler("web", 3)}, ""},
+		{"an autoscaler that stays at one", object.Guarantee{Of: id, OnePod: why}, nil, []object.Object{autoscaler("app", 1)}, ""},
+		{"an autoscaler of another", object.Guarantee{Of: id, OnePod: why}, new(int32(1)), []object.Object{autoscaler("web", 3)}, ""},
 		{"no number", object.Guarantee{Of: id, Replicas: true}, nil, nil, "Deployment ns/app: spec.replicas: is empty: without a number in the manifest a scaling by hand stays"},
-		{"the autoscaler's number", object.Guarantee{Of: id, Replicas: true}, nil, []render.Object{autoscaler("app", 3)}, ""},
+		{"the autoscaler's number", object.Guarantee{Of: id, Replicas: true}, nil, []object.Object{autoscaler("app", 3)}, ""},
 		{"a variable", object.Guarantee{Of: id, Env: []string{"ISSUER"}}, new(int32(1)), nil, ""},
 		{"a variable that is gone", object.Guarantee{Of: id, Env: []string{"ISSUER", "GONE"}}, new(int32(1)), nil, "Deployment ns/app: spec.template.spec.containers: the variable GONE is gone, which the sign-in needs"},
 		{"of another object", object.Guarantee{Of: object.ID{Group: "apps", Kind: "Deployment", Namespace: "ns", Name: "other"}, OnePod: why}, new(int32(2)), nil, "apps/app.yaml: Deployment ns/other: component 0 (render_test.guaranteed) guarantees something of it, and does not make it"},
@@ -66,7 +66,7 @@ func TestGuarantees(t *testing.T) {
 			d.Spec.Replicas = tc.replicas
 			d.Spec.Template.Spec.Containers[0].Env = append(d.Spec.Template.Spec.Containers[0].Env, corev1.EnvVar{Name: "ISSUER", Value: "https://auth.example.com/"})
 			tr := tree(tc.more...)
-			tr.Layers[1].Files = append(tr.Layers[1].Files, render.File{Name: "app", Components: []render.Component{guaranteed{d, tc.g}}})
+			tr.Layers[1].Files = append(tr.Layers[1].Files, render.File{Name: "app", Components: []object.Component{guaranteed{d, tc.g}}})
 			_, report, err := tr.Files()
 			switch {
 			case tc.want == "" && err != nil:

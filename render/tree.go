@@ -31,15 +31,6 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
-// Object is a Kubernetes API object with its TypeMeta filled in.
-type Object = object.Object
-
-// Assumption is a value that nobody has confirmed, and how to confirm it.
-type Assumption = object.Assumption
-
-// Component is a value that knows its Kubernetes objects.
-type Component = object.Component
-
 // Tree is everything that one command renders.
 type Tree struct {
 	// Name stands in the first line of each file, and tells the files of this
@@ -77,7 +68,7 @@ type Tree struct {
 	Notes []string
 	// Assumed are assumptions that no component holds; they are reported with
 	// those of the components.
-	Assumed []Assumption
+	Assumed []object.Assumption
 	// Confirmed refuses to render while any assumption is open.
 	Confirmed bool
 }
@@ -108,7 +99,7 @@ type File struct {
 	// Name without .yaml.
 	Name string
 	// Components whose objects stand in the file, in this order.
-	Components []Component
+	Components []object.Component
 }
 
 // Text is a file beside the layers.
@@ -125,8 +116,8 @@ type Text struct {
 
 // Assumptions returns what the components and the Tree assume, in the order of
 // the layers and files as they are listed, each assumption once.
-func (t Tree) Assumptions() []Assumption {
-	var all []Assumption
+func (t Tree) Assumptions() []object.Assumption {
+	var all []object.Assumption
 	for _, layer := range t.Layers {
 		for _, file := range layer.Files {
 			for _, c := range file.Components {
@@ -174,7 +165,7 @@ type Report struct {
 	Pending []string
 	// Assumed are the assumptions of the components and of the Tree, in the
 	// order of the files, each once.
-	Assumed []Assumption
+	Assumed []object.Assumption
 }
 
 // header is the first line of a file. It names the Tree and the file's own
@@ -222,7 +213,7 @@ func (t Tree) Files() ([]Rendered, Report, error) {
 
 // YAML is the text of one object as it stands in the files: sorted keys, no
 // status, no nulls, no zero values that say nothing.
-func YAML(o Object) ([]byte, error) { return encode.Append(nil, o) }
+func YAML(o object.Object) ([]byte, error) { return encode.Append(nil, o) }
 
 // sink takes rendered files. After prepare, put is called once for each path,
 // from several goroutines at once, in no order, also where prepare failed or
@@ -257,7 +248,7 @@ func (m *memory) abort()               {}
 type job struct {
 	layer      string
 	path       string
-	components []Component
+	components []object.Component
 	text       func() (string, error)
 }
 
@@ -420,7 +411,7 @@ func content(make func() (string, error)) (text string, err error) {
 
 // component makes the objects of a component, and their text. Whatever goes
 // wrong in it has its place.
-func (m *maker) component(i int, c Component, j job, f *facts) {
+func (m *maker) component(i int, c object.Component, j job, f *facts) {
 	at := fmt.Sprintf("component %d (%T)", i, c)
 	if isNil(c) {
 		f.errs = append(f.errs, object.Finding{Problem: at + " is nil", Remedy: "remove it"})
@@ -461,7 +452,7 @@ func (m *maker) component(i int, c Component, j job, f *facts) {
 		f.errs = append(f.errs, object.FindingsOf(add())...)
 	}
 	for _, g := range about.Guarantees {
-		if err == nil && !slices.ContainsFunc(objects, func(o Object) bool { return !object.IsNil(o) && object.IDOf(o) == g.Of }) {
+		if err == nil && !slices.ContainsFunc(objects, func(o object.Object) bool { return !object.IsNil(o) && object.IDOf(o) == g.Of }) {
 			f.errs = append(f.errs, object.Finding{Object: g.Of, Problem: at + " guarantees something of it, and does not make it", Remedy: "a change that renames it takes the guarantee from it"})
 		}
 	}
@@ -470,7 +461,7 @@ func (m *maker) component(i int, c Component, j job, f *facts) {
 
 // own returns the object with the label of its Tree. The object of the
 // component stays as it is, since the component may keep it.
-func own(o Object, tree string) (Object, error) {
+func own(o object.Object, tree string) (object.Object, error) {
 	if tree == "" {
 		return o, nil
 	}
@@ -481,13 +472,13 @@ func own(o Object, tree string) (Object, error) {
 	default:
 		return nil, fmt.Errorf("%q is another tree than %q, and an object belongs to one", other, tree)
 	}
-	var owned Object
+	var owned object.Object
 	if v := reflect.ValueOf(o); v.Kind() == reflect.Pointer && v.Elem().Kind() == reflect.Struct && !isMap(o) {
 		shallow := reflect.New(v.Elem().Type())
 		shallow.Elem().Set(v.Elem())
-		owned = shallow.Interface().(Object)
+		owned = shallow.Interface().(object.Object)
 	} else {
-		owned = o.DeepCopyObject().(Object)
+		owned = o.DeepCopyObject().(object.Object)
 	}
 	labels := maps.Clone(o.GetLabels())
 	if labels == nil {
@@ -500,13 +491,13 @@ func own(o Object, tree string) (Object, error) {
 
 // isMap reports whether the object keeps its labels in a map that a shallow
 // copy shares.
-func isMap(o Object) bool {
+func isMap(o object.Object) bool {
 	_, ok := o.(interface{ UnstructuredContent() map[string]any })
 	return ok
 }
 
 // take gets a component's objects, and what it says of itself.
-func take(at string, c Component) (objects []Object, about object.About, err error) {
+func take(at string, c object.Component) (objects []object.Object, about object.About, err error) {
 	defer object.Recovered(&err, at+": ")
 	objects, err = c.Objects()
 	return objects, c.About(), err
@@ -518,7 +509,7 @@ func isNil(v any) bool {
 	return v == nil || p.Kind() == reflect.Pointer && p.IsNil()
 }
 
-func (m *maker) object(o Object, f *facts) {
+func (m *maker) object(o object.Object, f *facts) {
 	start := len(m.text)
 	if len(f.objects) > 1 {
 		m.text = append(m.text, "---\n"...)

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // Assumed says what of a blueprint nobody has confirmed.
@@ -21,7 +21,7 @@ type Assumed struct {
 }
 
 // assumptions returns what nobody has confirmed.
-func (b Blueprint) assumptions() []components.Assumption {
+func (b Blueprint) assumptions() []object.Assumption {
 	if len(b.Clients) == 0 {
 		return nil
 	}
@@ -29,9 +29,9 @@ func (b Blueprint) assumptions() []components.Assumption {
 	api := func(path string) string {
 		return "`curl -H \"Authorization: Bearer $AUTHENTIK_API_TOKEN\" https://" + b.Clients[0].Authentik + "/api/v3/" + path + "/`"
 	}
-	var list []components.Assumption
+	var list []object.Assumption
 	if b.Assumed.Version {
-		list = append(list, components.Assumption{
+		list = append(list, object.Assumption{
 			What:    at + "the release of Authentik",
 			Value:   b.Version.String(),
 			Confirm: "`kubectl -n " + b.Namespace + " get pods -o 'custom-columns=IMAGE:.spec.containers[*].image'`",
@@ -44,7 +44,7 @@ func (b Blueprint) assumptions() []components.Assumption {
 		for i, c := range b.Clients {
 			names[i] = fmt.Sprintf("%s (slug %s)", c.Name, c.WithDefaults().Slug)
 		}
-		list = append(list, components.Assumption{
+		list = append(list, object.Assumption{
 			What:    at + "the slugs of its applications, and the client ids of its providers",
 			Value:   strings.Join(names, ", "),
 			Confirm: api("core/applications") + " for the slugs, " + api("providers/oauth2") + " for the client ids: those in the Secrets of the apps",
@@ -53,7 +53,7 @@ func (b Blueprint) assumptions() []components.Assumption {
 		})
 	}
 	if b.Assumed.Subject {
-		list = append(list, components.Assumption{
+		list = append(list, object.Assumption{
 			What:    at + "the subject of the tokens (sub_mode)",
 			Confirm: api("providers/oauth2") + ", the field sub_mode",
 			Until:   "it is not rendered: a live provider keeps its own, since a blueprint updates what it names and nothing else; a new one has Authentik's default, hashed_user_id. Another mode would make every user a new one to the apps",

@@ -15,6 +15,7 @@ import (
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // Blueprint is a ConfigMap with one Authentik blueprint: for each client its
@@ -134,8 +135,8 @@ var (
 // (blueprints/system/providers-oauth2.yaml).
 var managedScopes = []string{"openid", "email", "profile", "entitlements", components.ScopeOfflineAccess}
 
-// Objects implements components.Component.
-func (b Blueprint) Objects() ([]components.Object, error) {
+// Objects implements [object.Component].
+func (b Blueprint) Objects() ([]object.Object, error) {
 	errs := b.validate()
 	text, err := b.yaml()
 	if err != nil {
@@ -146,9 +147,9 @@ func (b Blueprint) Objects() ([]components.Object, error) {
 		Data:    map[string]string{b.Name + ".yaml": text},
 		Changes: b.Changes,
 	}.Objects()
-	all := []error{components.Mistakes("Blueprint", b.Namespace, b.Name, errs), err}
+	all := []error{object.Invalid(object.ID{Kind: "Blueprint", Namespace: b.Namespace, Name: b.Name}, errs).Err(), err}
 	for _, c := range b.Clients {
-		all = append(all, components.Mistakes("OIDCClient", c.Namespace, c.Name, c.Validate(nil)))
+		all = append(all, object.Invalid(object.ID{Kind: "OIDCClient", Namespace: c.Namespace, Name: c.Name}, c.Validate(nil)).Err())
 	}
 	return objects, errors.Join(all...)
 }
@@ -321,8 +322,8 @@ func lifetime(d time.Duration) string {
 	return strings.Join(parts, ";")
 }
 
-// About implements components.Component: Authentik's worker reads the
+// About implements [object.Component]: Authentik's worker reads the
 // ConfigMap.
-func (b Blueprint) About() components.About {
-	return components.About{ReadElsewhere: true, Notes: b.notes(), Assumed: b.assumptions()}
+func (b Blueprint) About() object.About {
+	return object.About{ReadElsewhere: true, Notes: b.notes(), Assumed: b.assumptions()}
 }

@@ -3,7 +3,7 @@ package gitea
 import (
 	"fmt"
 
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // Assumed says what of a runner nobody has confirmed.
@@ -17,14 +17,14 @@ type Assumed struct {
 	Sizes bool
 }
 
-// About implements components.Component.
-func (r Runner) About() components.About {
+// About implements [object.Component].
+func (r Runner) About() object.About {
 	at := "Runner " + r.Namespace + "/" + r.Name + ": "
 	assumed := r.Assumed
 	r = r.withDefaults()
-	var list []components.Assumption
+	var list []object.Assumption
 	if assumed.Place {
-		list = append(list, components.Assumption{
+		list = append(list, object.Assumption{
 			What:    at + "that the runner that exists has this namespace and name",
 			Confirm: "`kubectl get deployments,statefulsets -A -o wide`, and Gitea, Settings → Actions → Runners",
 			Until:   "it is made beside one of another name, and waits for a registration token of its own; the other one goes on taking jobs",
@@ -32,7 +32,7 @@ func (r Runner) About() components.About {
 		})
 	}
 	if assumed.Images {
-		list = append(list, components.Assumption{
+		list = append(list, object.Assumption{
 			What:    at + "the releases of its images",
 			Value:   r.Image + ", " + r.DockerImage,
 			Confirm: "`kubectl get pods -A -o 'custom-columns=NAME:.metadata.name,IMAGE:.spec.containers[*].image'` for what runs, and the release notes of Gitea's runner for the Gitea at " + r.Instance,
@@ -41,7 +41,7 @@ func (r Runner) About() components.About {
 		})
 	}
 	if assumed.Sizes {
-		list = append(list, components.Assumption{
+		list = append(list, object.Assumption{
 			What:    at + "its limits of memory and the MTU of its networks",
 			Value:   fmt.Sprintf("runner %s, Docker %s, MTU %d", r.Memory.String(), r.DockerMemory.String(), r.MTU),
 			Confirm: "`kubectl -n " + r.Namespace + " top pods --containers` during a build, and `kubectl -n " + r.Namespace + " exec deployment/" + r.Name + " -- cat /sys/class/net/eth0/mtu`",
@@ -49,5 +49,5 @@ func (r Runner) About() components.About {
 			Buys:    "limits near the need",
 		})
 	}
-	return components.About{Assumed: list}
+	return object.About{Assumed: list}
 }

@@ -26,6 +26,7 @@ import (
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // Runner is a runner of Gitea Actions with a Docker of its own beside it, and
@@ -131,8 +132,8 @@ func (r Runner) Secret() secret.Contract {
 	}
 }
 
-// Objects implements components.Component.
-func (r Runner) Objects() ([]components.Object, error) {
+// Objects implements [object.Component].
+func (r Runner) Objects() ([]object.Object, error) {
 	errs := r.validate()
 	r = r.withDefaults()
 	config, err := r.config()
@@ -144,7 +145,7 @@ func (r Runner) Objects() ([]components.Object, error) {
 		errs = append(errs, field.InternalError(field.NewPath("mtu"), err))
 	}
 	files := map[string]string{path.Base(runnerConfig): config, path.Base(dockerConfig): docker, path.Base(pruneScript): r.prune()}
-	objects := []components.Object{
+	objects := []object.Object{
 		&corev1.ServiceAccount{
 			TypeMeta:                     metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"},
 			ObjectMeta:                   r.meta(""),
@@ -160,7 +161,7 @@ func (r Runner) Objects() ([]components.Object, error) {
 		r.deployment(files),
 	}
 	errs = append(errs, components.Apply(objects, r.Changes)...)
-	return objects, components.Mistakes("Runner", r.Namespace, r.Name, errs)
+	return objects, object.Invalid(object.ID{Kind: "Runner", Namespace: r.Namespace, Name: r.Name}, errs).Err()
 }
 
 func (r Runner) withDefaults() Runner {
@@ -376,7 +377,7 @@ func memory(limit resource.Quantity) corev1.ResourceRequirements {
 	}
 }
 
-func (r Runner) deployment(files map[string]string) components.Object {
+func (r Runner) deployment(files map[string]string) object.Object {
 	sum := sha256.New()
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		fmt.Fprintf(sum, "%s\x00%s\x00", name, files[name])
@@ -467,7 +468,7 @@ func (r Runner) deployment(files map[string]string) components.Object {
 }
 
 // claim is the space that outlives the pod, under the name of its volume.
-func (r Runner) claim(volume string, size resource.Quantity) components.Object {
+func (r Runner) claim(volume string, size resource.Quantity) object.Object {
 	return &corev1.PersistentVolumeClaim{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "PersistentVolumeClaim"},
 		ObjectMeta: r.meta("-" + volume),

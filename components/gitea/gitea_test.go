@@ -20,6 +20,7 @@ import (
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 func runner(change ...func(*Runner)) Runner {
@@ -31,13 +32,13 @@ func runner(change ...func(*Runner)) Runner {
 }
 
 // render gives the objects by kind and name.
-func render(t *testing.T, r Runner) map[string]components.Object {
+func render(t *testing.T, r Runner) map[string]object.Object {
 	t.Helper()
 	objects, err := r.Objects()
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := make(map[string]components.Object)
+	all := make(map[string]object.Object)
 	for _, o := range objects {
 		if o.GetNamespace() != r.Namespace {
 			t.Errorf("%s is in namespace %q", o.GetName(), o.GetNamespace())

@@ -13,7 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // Workflow is the pipeline of a repository that holds apps and, in a folder of
@@ -144,11 +144,11 @@ func (w Workflow) Install() string {
 }
 
 // Assumptions returns what nobody has confirmed of the workflow.
-func (w Workflow) Assumptions() []components.Assumption {
+func (w Workflow) Assumptions() []object.Assumption {
 	assumed := w.Assumed
 	w = w.withDefaults()
 	at := "Workflow " + w.Name + ": "
-	var list []components.Assumption
+	var list []object.Assumption
 	if assumed.Apps {
 		var commands []string
 		for _, a := range w.Apps {
@@ -158,7 +158,7 @@ func (w Workflow) Assumptions() []components.Assumption {
 				}
 			}
 		}
-		list = append(list, components.Assumption{
+		list = append(list, object.Assumption{
 			What:    at + "the apps' folders, and the commands that test and build them",
 			Value:   strings.Join(w.folders(), ", ") + ": " + strings.Join(commands, "; "),
 			Confirm: "`ls` at the root of the repository, and the scripts in each app's `package.json`",
@@ -167,7 +167,7 @@ func (w Workflow) Assumptions() []components.Assumption {
 		})
 	}
 	if assumed.Image {
-		list = append(list, components.Assumption{
+		list = append(list, object.Assumption{
 			What:    at + "the digest of the image with Go",
 			Value:   w.Image,
 			Confirm: "`docker pull " + w.Image + "`, then `docker run --rm " + w.Image + " go version`",
@@ -178,7 +178,7 @@ func (w Workflow) Assumptions() []components.Assumption {
 	if assumed.Tools {
 		label, image, _ := strings.Cut(w.Runner.withDefaults().Labels[0], ":")
 		image = strings.TrimPrefix(image, "docker://")
-		list = append(list, components.Assumption{
+		list = append(list, object.Assumption{
 			What:    at + "that the jobs of the apps find git, docker and what the commands need in the image of the label " + label,
 			Value:   image,
 			Confirm: "`docker run --rm " + image + " sh -c 'git --version && docker --version && node --version && npm --version'`",
@@ -191,7 +191,7 @@ func (w Workflow) Assumptions() []components.Assumption {
 
 // Text renders the workflow file. The error has every mistake.
 func (w Workflow) Text() (string, error) {
-	if err := components.Mistakes("Workflow", "", w.Name, w.validate()); err != nil {
+	if err := object.Invalid(object.ID{Kind: "Workflow", Name: w.Name}, w.validate()).Err(); err != nil {
 		return "", err
 	}
 	w = w.withDefaults()

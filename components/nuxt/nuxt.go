@@ -19,6 +19,7 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/internal/validate"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // Login is the sign-in of a Nuxt app with Authentik. It implements
@@ -366,22 +367,22 @@ func (l Login) Limits() string {
 }
 
 // About implements components.Login.
-func (l Login) About() components.About {
+func (l Login) About() object.About {
 	claims := l.OIDCClient().Claims()
 	if s := l.Sessions; s != nil {
 		claims = append(claims, fmt.Sprintf("the keys %s:* in Redis %s, database %d", strings.TrimRight(s.Prefix, ":"), s.Address, s.Database))
 	}
-	return components.About{Claims: claims, Notes: l.notes(), Assumed: l.assumptions()}
+	return object.About{Claims: claims, Notes: l.notes(), Assumed: l.assumptions()}
 }
 
 // assumptions are those of the app's code beside its variables.
-func (l Login) assumptions() []components.Assumption {
+func (l Login) assumptions() []object.Assumption {
 	assumed := l.Assumed
 	l = l.withDefaults()
 	at := "Login " + l.Client.Namespace + "/" + l.Client.Name + ": "
-	var list []components.Assumption
+	var list []object.Assumption
 	if assumed.Module {
-		list = append(list, components.Assumption{
+		list = append(list, object.Assumption{
 			What:    at + "the release of nuxt-oidc-auth",
 			Value:   l.ModuleVersion,
 			Confirm: "`npm ls nuxt-oidc-auth` in the app's code",
@@ -390,7 +391,7 @@ func (l Login) assumptions() []components.Assumption {
 		})
 	}
 	if assumed.SignedOut && l.Client.LogoutPath != "" {
-		list = append(list, components.Assumption{
+		list = append(list, object.Assumption{
 			What:    at + "that the app has the page after sign-out, and that it needs no sign-in",
 			Value:   l.Client.LogoutPath,
 			Confirm: fmt.Sprintf("`curl -si https://%s%s` answers 200", l.Client.Host, l.Client.LogoutPath),

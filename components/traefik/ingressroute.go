@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // IngressRoute routes by rules that an Ingress cannot express, such as headers
@@ -35,11 +36,11 @@ type IngressRoute struct {
 	Changes []components.Change
 }
 
-// About implements components.Component.
-func (IngressRoute) About() components.About { return components.About{} }
+// About implements [object.Component].
+func (IngressRoute) About() object.About { return object.About{} }
 
-// Objects implements components.Component.
-func (r IngressRoute) Objects() ([]components.Object, error) {
+// Objects implements [object.Component].
+func (r IngressRoute) Objects() ([]object.Object, error) {
 	var errs field.ErrorList
 	errs = append(errs, checkName(components.MiddlewareRef{Namespace: r.Namespace, Name: r.Name})...)
 	if r.Issuer == "" {
@@ -86,7 +87,7 @@ func (r IngressRoute) Objects() ([]components.Object, error) {
 	for k, v := range components.Labels(r.Name) {
 		labels[k] = v
 	}
-	objects := []components.Object{
+	objects := []object.Object{
 		&traefikv1alpha1.IngressRoute{
 			TypeMeta:   metav1.TypeMeta{APIVersion: traefikv1alpha1.SchemeGroupVersion.String(), Kind: "IngressRoute"},
 			ObjectMeta: metav1.ObjectMeta{Namespace: r.Namespace, Name: r.Name, Labels: components.Labels(r.Name)},
@@ -107,5 +108,5 @@ func (r IngressRoute) Objects() ([]components.Object, error) {
 		}},
 	}
 	errs = append(errs, components.Apply(objects, r.Changes)...)
-	return objects, components.Mistakes("IngressRoute", r.Namespace, r.Name, errs)
+	return objects, object.Invalid(object.ID{Kind: "IngressRoute", Namespace: r.Namespace, Name: r.Name}, errs).Err()
 }

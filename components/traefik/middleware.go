@@ -14,6 +14,7 @@ import (
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // Middleware is a middleware of any spec. Where this package has a type for
@@ -32,11 +33,11 @@ func (m Middleware) Ref() components.MiddlewareRef {
 	return components.MiddlewareRef{Namespace: m.Namespace, Name: m.Name}
 }
 
-// About implements components.Component.
-func (Middleware) About() components.About { return components.About{} }
+// About implements [object.Component].
+func (Middleware) About() object.About { return object.About{} }
 
-// Objects implements components.Component.
-func (m Middleware) Objects() ([]components.Object, error) {
+// Objects implements [object.Component].
+func (m Middleware) Objects() ([]object.Object, error) {
 	return middleware("Middleware", m.Ref(), m.Changes, *m.Spec.DeepCopy(), nil)
 }
 
@@ -87,11 +88,11 @@ func (b BasicAuth) Ref() components.MiddlewareRef {
 	return components.MiddlewareRef{Namespace: b.Namespace, Name: b.Name}
 }
 
-// About implements components.Component.
-func (BasicAuth) About() components.About { return components.About{} }
+// About implements [object.Component].
+func (BasicAuth) About() object.About { return object.About{} }
 
-// Objects implements components.Component.
-func (b BasicAuth) Objects() ([]components.Object, error) {
+// Objects implements [object.Component].
+func (b BasicAuth) Objects() ([]object.Object, error) {
 	return middleware("BasicAuth", b.Ref(), b.Changes, traefikv1alpha1.MiddlewareSpec{
 		// The app gets no password of a user who is let in.
 		BasicAuth: &traefikv1alpha1.BasicAuth{Secret: b.Secret().Name, Realm: b.Realm, RemoveHeader: true},
@@ -117,11 +118,11 @@ func (l IPAllowList) Ref() components.MiddlewareRef {
 	return components.MiddlewareRef{Namespace: l.Namespace, Name: l.Name}
 }
 
-// About implements components.Component.
-func (IPAllowList) About() components.About { return components.About{} }
+// About implements [object.Component].
+func (IPAllowList) About() object.About { return object.About{} }
 
-// Objects implements components.Component.
-func (l IPAllowList) Objects() ([]components.Object, error) {
+// Objects implements [object.Component].
+func (l IPAllowList) Objects() ([]object.Object, error) {
 	var errs field.ErrorList
 	if len(l.Ranges) == 0 {
 		errs = append(errs, field.Required(field.NewPath("ranges"), "say which addresses may pass, such as 192.0.2.0/24"))
@@ -161,11 +162,11 @@ func (r RateLimit) Ref() components.MiddlewareRef {
 	return components.MiddlewareRef{Namespace: r.Namespace, Name: r.Name}
 }
 
-// About implements components.Component.
-func (RateLimit) About() components.About { return components.About{} }
+// About implements [object.Component].
+func (RateLimit) About() object.About { return object.About{} }
 
-// Objects implements components.Component.
-func (r RateLimit) Objects() ([]components.Object, error) {
+// Objects implements [object.Component].
+func (r RateLimit) Objects() ([]object.Object, error) {
 	var errs field.ErrorList
 	if r.Average < 1 {
 		errs = append(errs, field.Invalid(field.NewPath("average"), r.Average, "must be 1 or more: to Traefik 0 is no limit"))
@@ -204,11 +205,11 @@ func (f ForwardAuth) Ref() components.MiddlewareRef {
 	return components.MiddlewareRef{Namespace: f.Namespace, Name: f.Name}
 }
 
-// About implements components.Component.
-func (ForwardAuth) About() components.About { return components.About{} }
+// About implements [object.Component].
+func (ForwardAuth) About() object.About { return object.About{} }
 
-// Objects implements components.Component.
-func (f ForwardAuth) Objects() ([]components.Object, error) {
+// Objects implements [object.Component].
+func (f ForwardAuth) Objects() ([]object.Object, error) {
 	var errs field.ErrorList
 	if u, err := url.Parse(f.Address); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
 		errs = append(errs, field.Invalid(field.NewPath("address"), f.Address, "must be an address such as http://oauth2-proxy.auth:4180/oauth2/auth"))
@@ -233,11 +234,11 @@ func (c Chain) Ref() components.MiddlewareRef {
 	return components.MiddlewareRef{Namespace: c.Namespace, Name: c.Name}
 }
 
-// About implements components.Component.
-func (Chain) About() components.About { return components.About{} }
+// About implements [object.Component].
+func (Chain) About() object.About { return object.About{} }
 
-// Objects implements components.Component.
-func (c Chain) Objects() ([]components.Object, error) {
+// Objects implements [object.Component].
+func (c Chain) Objects() ([]object.Object, error) {
 	var errs field.ErrorList
 	chain := &traefikv1alpha1.Chain{}
 	if len(c.Middlewares) == 0 {

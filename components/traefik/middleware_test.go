@@ -12,6 +12,7 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/traefik"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // A page for the office alone, behind a password, at no more than ten requests
@@ -48,7 +49,7 @@ func TestMiddlewares(t *testing.T) {
 	self := components.MiddlewareRef{Namespace: "n", Name: "m"}
 	for _, tc := range []struct {
 		name string
-		components.Component
+		object.Component
 		want string // the spec, or the error
 	}{
 		{"any", traefik.Middleware{Name: "m", Namespace: "n", Spec: traefikv1alpha1.MiddlewareSpec{StripPrefix: &dynamic.StripPrefix{Prefixes: []string{"/a"}}}}, "stripPrefix:"},
@@ -81,7 +82,7 @@ func TestMiddlewares(t *testing.T) {
 	}
 }
 
-func text(t *testing.T, o components.Object) string {
+func text(t *testing.T, o object.Object) string {
 	t.Helper()
 	yaml, err := render.YAML(o)
 	if err != nil {

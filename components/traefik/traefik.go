@@ -15,6 +15,7 @@ import (
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/internal/validate"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // RedirectMiddleware sends HTTP to HTTPS on the routers that use it. It does
@@ -38,19 +39,19 @@ func (r RedirectMiddleware) Ref() components.MiddlewareRef {
 	return components.MiddlewareRef{Namespace: r.Namespace, Name: r.Name}
 }
 
-// Objects implements components.Component.
-func (r RedirectMiddleware) Objects() ([]components.Object, error) {
+// Objects implements [object.Component].
+func (r RedirectMiddleware) Objects() ([]object.Object, error) {
 	return middleware("RedirectMiddleware", r.Ref(), r.Changes, traefikv1alpha1.MiddlewareSpec{
 		RedirectScheme: &dynamic.RedirectScheme{Scheme: "https", Permanent: !r.Temporary && !r.Assumed},
 	}, nil)
 }
 
-// About implements components.Component.
-func (r RedirectMiddleware) About() components.About {
+// About implements [object.Component].
+func (r RedirectMiddleware) About() object.About {
 	if !r.Assumed || r.Temporary {
-		return components.About{}
+		return object.About{}
 	}
-	return components.About{Assumed: []components.Assumption{{
+	return object.About{Assumed: []object.Assumption{{
 		What:    "RedirectMiddleware " + r.Namespace + "/" + r.Name + ": that the redirect to HTTPS is for good",
 		Value:   "301",
 		Confirm: "whoever runs the tier: no host will have to answer in plain HTTP again",
@@ -81,12 +82,12 @@ type SecurityHeaders struct {
 // are not sent.
 type AssumedHeaders struct{ HSTS, FrameDeny bool }
 
-// About implements components.Component.
-func (s SecurityHeaders) About() components.About {
+// About implements [object.Component].
+func (s SecurityHeaders) About() object.About {
 	at := "SecurityHeaders " + s.Namespace + "/" + s.Name + ": the header "
-	var about components.About
+	var about object.About
 	if s.Assumed.HSTS && s.HSTS > 0 {
-		about.Assumed = append(about.Assumed, components.Assumption{
+		about.Assumed = append(about.Assumed, object.Assumption{
 			What:    at + "Strict-Transport-Security",
 			Value:   fmt.Sprintf("max-age=%d", int64(s.HSTS.Seconds())),
 			Confirm: "whoever runs the tier: every host has a valid certificate, and will have one for that long",
@@ -95,7 +96,7 @@ func (s SecurityHeaders) About() components.About {
 		})
 	}
 	if s.Assumed.FrameDeny && s.FrameDeny {
-		about.Assumed = append(about.Assumed, components.Assumption{
+		about.Assumed = append(about.Assumed, object.Assumption{
 			What:    at + "X-Frame-Options",
 			Value:   "DENY",
 			Confirm: "whoever runs the tier: no other site shows a page of these hosts in a frame, the booking page for one",
@@ -111,8 +112,8 @@ func (s SecurityHeaders) Ref() components.MiddlewareRef {
 	return components.MiddlewareRef{Namespace: s.Namespace, Name: s.Name}
 }
 
-// Objects implements components.Component.
-func (s SecurityHeaders) Objects() ([]components.Object, error) {
+// Objects implements [object.Component].
+func (s SecurityHeaders) Objects() ([]object.Object, error) {
 	var errs field.ErrorList
 	if s.HSTS < 0 || s.HSTS%time.Second != 0 {
 		errs = append(errs, field.Invalid(field.NewPath("hsts"), s.HSTS.String(), "must be whole seconds, and not negative"))
@@ -128,9 +129,9 @@ func (s SecurityHeaders) Objects() ([]components.Object, error) {
 	return middleware("SecurityHeaders", s.Ref(), s.Changes, traefikv1alpha1.MiddlewareSpec{Headers: headers}, errs)
 }
 
-func middleware(kind string, ref components.MiddlewareRef, changes []components.Change, spec traefikv1alpha1.MiddlewareSpec, errs field.ErrorList) ([]components.Object, error) {
+func middleware(kind string, ref components.MiddlewareRef, changes []components.Change, spec traefikv1alpha1.MiddlewareSpec, errs field.ErrorList) ([]object.Object, error) {
 	errs = append(errs, checkName(ref)...)
-	objects := []components.Object{&traefikv1alpha1.Middleware{
+	objects := []object.Object{&traefikv1alpha1.Middleware{
 		TypeMeta: metav1.TypeMeta{APIVersion: traefikv1alpha1.SchemeGroupVersion.String(), Kind: "Middleware"},
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: ref.Namespace, Name: ref.Name,
@@ -139,7 +140,7 @@ func middleware(kind string, ref components.MiddlewareRef, changes []components.
 		Spec: spec,
 	}}
 	errs = append(errs, components.Apply(objects, changes)...)
-	return objects, components.Mistakes(kind, ref.Namespace, ref.Name, errs)
+	return objects, object.Invalid(object.ID{Kind: kind, Namespace: ref.Namespace, Name: ref.Name}, errs).Err()
 }
 
 // checkName is what is wrong with the name and the namespace of an object.

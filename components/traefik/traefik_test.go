@@ -11,9 +11,10 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/traefik"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
-func print(c components.Component) {
+func print(c object.Component) {
 	objects, err := c.Objects()
 	if err != nil {
 		fmt.Println(err)
@@ -69,7 +70,7 @@ func ExampleSecurityHeaders() {
 
 func TestRefused(t *testing.T) {
 	for _, tc := range []struct {
-		component components.Component
+		component object.Component
 		want      string
 	}{
 		{traefik.RedirectMiddleware{Namespace: "shop", Name: "Redirect"}, `RedirectMiddleware shop/Redirect: name: Invalid value: "Redirect"`},
@@ -85,7 +86,7 @@ func TestRefused(t *testing.T) {
 
 func TestOptions(t *testing.T) {
 	for _, tc := range []struct {
-		component  components.Component
+		component  object.Component
 		has, lacks string
 	}{
 		{traefik.RedirectMiddleware{Namespace: "shop", Name: "r"}, "permanent: true", ""},
@@ -114,14 +115,14 @@ func TestOptions(t *testing.T) {
 // TestAssumed: until it is confirmed, nothing is sent that a browser keeps or
 // that shuts a page out of a frame.
 func TestAssumed(t *testing.T) {
-	redirect := func(assumed bool) components.Component {
+	redirect := func(assumed bool) object.Component {
 		return traefik.RedirectMiddleware{Namespace: "shop", Name: "r", Assumed: assumed}
 	}
-	headers := func(assumed traefik.AssumedHeaders) components.Component {
+	headers := func(assumed traefik.AssumedHeaders) object.Component {
 		return traefik.SecurityHeaders{Namespace: "shop", Name: "h", HSTS: time.Hour, FrameDeny: true, Assumed: assumed}
 	}
 	for _, tc := range []struct {
-		open, confirmed components.Component
+		open, confirmed object.Component
 		then            string // once confirmed, not before
 		what, value     string
 	}{
@@ -129,7 +130,7 @@ func TestAssumed(t *testing.T) {
 		{headers(traefik.AssumedHeaders{HSTS: true}), headers(traefik.AssumedHeaders{}), "stsSeconds: 3600", "SecurityHeaders shop/h: the header Strict-Transport-Security", "max-age=3600"},
 		{headers(traefik.AssumedHeaders{FrameDeny: true}), headers(traefik.AssumedHeaders{}), "frameDeny: true", "SecurityHeaders shop/h: the header X-Frame-Options", "DENY"},
 	} {
-		text := func(c components.Component) string {
+		text := func(c object.Component) string {
 			objects, err := c.Objects()
 			if err != nil {
 				t.Fatal(err)
@@ -140,7 +141,7 @@ func TestAssumed(t *testing.T) {
 			}
 			return string(b)
 		}
-		assumptions := func(c components.Component) []components.Assumption {
+		assumptions := func(c object.Component) []object.Assumption {
 			return c.About().Assumed
 		}
 		if strings.Contains(text(tc.open), tc.then) || !strings.Contains(text(tc.confirmed), tc.then) {
@@ -154,7 +155,7 @@ func TestAssumed(t *testing.T) {
 			t.Errorf("confirmed, it still assumes %v", list)
 		}
 	}
-	for _, none := range []components.Component{
+	for _, none := range []object.Component{
 		traefik.RedirectMiddleware{Temporary: true, Assumed: true},
 		traefik.SecurityHeaders{Assumed: traefik.AssumedHeaders{HSTS: true, FrameDeny: true}},
 	} {

@@ -28,6 +28,7 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/gitea"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/deploy"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // bin is where the built programs are.
@@ -449,7 +450,7 @@ func runDeploy(args []string) (int, string) {
 		Name: "deploy", Layer: "apps", Repositories: repositories,
 		Tree: func(string, render.Images) (render.Tree, error) {
 			return render.Tree{Name: "shop", Layers: []render.Layer{{Name: "apps", Namespace: "shop", Files: []render.File{
-				{Name: "namespace", Components: []render.Component{components.Namespace{Name: "shop"}}},
+				{Name: "namespace", Components: []object.Component{components.Namespace{Name: "shop"}}},
 			}}}}, nil
 		},
 	}.Run(args, &said, &said)

@@ -16,6 +16,7 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/check"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/secrets"
 )
 
@@ -108,12 +109,12 @@ func Tree(environment string, images render.Images) (render.Tree, error) {
 	tree := render.Tree{
 		Name: "Authentik, " + environment,
 		Layers: []render.Layer{{Name: "authentik", Namespace: b.Namespace, Files: []render.File{
-			{Name: "00-namespace", Components: []render.Component{
+			{Name: "00-namespace", Components: []object.Component{
 				components.Namespace{Name: b.Namespace, PodSecurity: "baseline"},
 				components.Network{Name: "default-deny", Namespace: b.Namespace},
 			}},
-			{Name: "server", Components: []render.Component{server(b.Namespace)}},
-			{Name: "worker", Components: []render.Component{worker(b, text)}},
+			{Name: "server", Components: []object.Component{server(b.Namespace)}},
+			{Name: "worker", Components: []object.Component{worker(b, text)}},
 		}}},
 		Secrets: []secret.Contract{Secret(b.Namespace), b.Secret()},
 		// The layer auth of the app tier makes it.

@@ -10,6 +10,7 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/readme"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/secrets"
 )
@@ -96,8 +97,8 @@ func password(of, key string) secret.Contract {
 }
 
 // Backups copy the databases to object storage every night.
-func Backups() []render.Component {
-	return []render.Component{
+func Backups() []object.Component {
+	return []object.Component{
 		backup(PostgreSQL(), components.Workload{
 			Command:   []string{"pg_dumpall", "-h", PostgreSQL().Host(), "-U", "postgres", "-f", "/backup/all.sql"},
 			SecretEnv: map[string]secret.Ref{"PGPASSWORD": PostgreSQLSecret().Key("POSTGRES_PASSWORD")},
@@ -163,14 +164,14 @@ func Tree(string, render.Images) (render.Tree, error) {
 		ID:   "dezky-data",
 		Name: "the dezky data tier",
 		Layers: []render.Layer{{Name: "data", Namespace: Namespace, Files: []render.File{
-			{Name: "00-namespace", Components: []render.Component{
+			{Name: "00-namespace", Components: []object.Component{
 				components.Namespace{Name: Namespace},
 				components.Network{Name: "default-deny", Namespace: Namespace},
 			}},
-			{Name: "redis", Components: []render.Component{Redis()}},
-			{Name: "postgresql", Components: []render.Component{PostgreSQL()}},
+			{Name: "redis", Components: []object.Component{Redis()}},
+			{Name: "postgresql", Components: []object.Component{PostgreSQL()}},
 			{Name: "backups", Components: Backups()},
-			{Name: "mongo", Components: []render.Component{MongoDB()}},
+			{Name: "mongo", Components: []object.Component{MongoDB()}},
 		}}},
 		Secrets: []secret.Contract{RedisSecret(), PostgreSQLSecret(), MongoDBSecret(), StorageSecret()},
 	}

@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/internal/bench/fixture"
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // objects are parsed manifests by kind, namespace and name.
@@ -86,7 +86,7 @@ func (o objects) diff(want objects) error {
 // against what encoding/json makes of the n apps.
 func compareObjects(n int, paths []string) error {
 	want := make(objects)
-	err := fixture.Each(fixture.Tree(n), func(_ string, made []render.Object) error {
+	err := fixture.Each(fixture.Tree(n), func(_ string, made []object.Object) error {
 		for _, o := range made {
 			text, err := json.Marshal(o)
 			if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/internal/bench/fixture"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // taskArg as the first argument makes this program do one task, in the process
@@ -40,8 +41,8 @@ func runTask(args []string, stdout io.Writer) error {
 		return err
 	}
 	name, args := args[0], args[2:]
-	each := func(use func(render.Object) error) error {
-		return fixture.Each(fixture.Tree(n), func(_ string, objects []render.Object) error {
+	each := func(use func(object.Object) error) error {
+		return fixture.Each(fixture.Tree(n), func(_ string, objects []object.Object) error {
 			for _, o := range objects {
 				if err := use(o); err != nil {
 					return err
@@ -52,9 +53,9 @@ func runTask(args []string, stdout io.Writer) error {
 	}
 	switch {
 	case name == nameMake && len(args) == 0:
-		return each(func(render.Object) error { return nil })
+		return each(func(object.Object) error { return nil })
 	case name == nameJSON && len(args) == 0:
-		return each(func(o render.Object) error {
+		return each(func(o object.Object) error {
 			_, err := json.Marshal(o)
 			return err
 		})
@@ -81,7 +82,7 @@ func writeSigs(t render.Tree, dir string) error {
 			return err
 		}
 	}
-	return fixture.Each(t, func(file string, objects []render.Object) error {
+	return fixture.Each(t, func(file string, objects []object.Object) error {
 		var text []byte
 		for i, o := range objects {
 			if i > 0 {

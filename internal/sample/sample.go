@@ -92,7 +92,7 @@ func (t tier) file(web components.WebApp, host string) render.File {
 	web.PullSecret = &registry
 	web.Probes = components.Probes{Startup: "/live", Readiness: "/ready", Liveness: "/live"}
 	ingress := components.TLSIngress{Host: t.env.Host(host), Backend: web, Issuer: "issuer", Redirect: redirect().Ref()}
-	return render.File{Name: web.Name, Components: []render.Component{web, ingress}}
+	return render.File{Name: web.Name, Components: []object.Component{web, ingress}}
 }
 
 func redirect() traefik.RedirectMiddleware {
@@ -116,8 +116,8 @@ func (t tier) tree() render.Tree {
 		Pending:   map[string]components.Pending{"FILES_URL": {Until: "the files tier is there"}},
 	}
 	apps := render.Layer{Name: "apps", Namespace: namespace, Files: []render.File{
-		{Name: "redirect-middleware", Components: []render.Component{redirect()}},
-		{Name: config.Name, Components: []render.Component{config}},
+		{Name: "redirect-middleware", Components: []object.Component{redirect()}},
+		{Name: config.Name, Components: []object.Component{config}},
 		t.file(components.WebApp{Name: "platform-api", Port: 3001, Config: &config, SecretEnv: platformSecret().Env()}, "api"),
 		t.file(components.WebApp{Name: "portal", Port: 3000, Login: t.portal()}, "app"),
 		t.file(components.WebApp{Name: "booking", Port: 3000, SecretEnv: t.bookingSecret().Env()}, "booking"),
@@ -141,12 +141,12 @@ func (t tier) tree() render.Tree {
 		ID:   "sample-apps-" + t.env.Name,
 		Layers: []render.Layer{
 			{Name: "ci", Namespace: "kube-system", Files: []render.File{
-				{Name: "00-namespaces", Components: []render.Component{components.Namespace{Name: namespace, PodSecurity: "restricted", PodSecurityVersion: check.Kubernetes}}},
-				{Name: deployer.Name, Components: []render.Component{deployer}},
+				{Name: "00-namespaces", Components: []object.Component{components.Namespace{Name: namespace, PodSecurity: "restricted", PodSecurityVersion: check.Kubernetes}}},
+				{Name: deployer.Name, Components: []object.Component{deployer}},
 			}},
 			apps,
 			{Name: "auth", Namespace: authNamespace, Files: []render.File{
-				{Name: "blueprint", Components: []render.Component{t.blueprint()}},
+				{Name: "blueprint", Components: []object.Component{t.blueprint()}},
 			}},
 		},
 		Texts: []render.Text{

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/internal/bench/fixture"
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/check"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
@@ -18,7 +17,7 @@ func BenchmarkRun(b *testing.B) {
 	for _, n := range []int{4, 100, 1_000, 10_000} {
 		tree := fixture.Tree(n)
 		var objects []*check.Object
-		err := fixture.Each(tree, func(file string, made []render.Object) error {
+		err := fixture.Each(tree, func(file string, made []object.Object) error {
 			for _, o := range made {
 				objects = append(objects, &check.Object{Object: o, Layer: "apps", File: file})
 			}

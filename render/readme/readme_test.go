@@ -48,8 +48,8 @@ func doc() readme.Doc {
 	return readme.Doc{Tree: render.Tree{
 		Name: "a shop",
 		Layers: []render.Layer{
-			{Name: "apps", Files: []render.File{{Name: "web", Components: []render.Component{web, ingress}}}},
-			{Name: "jobs", Files: []render.File{{Name: "job", Components: []render.Component{components.WebApp{
+			{Name: "apps", Files: []render.File{{Name: "web", Components: []object.Component{web, ingress}}}},
+			{Name: "jobs", Files: []render.File{{Name: "job", Components: []object.Component{components.WebApp{
 				Name: "job", Namespace: "shop", Image: "job@sha256:" + strings.Repeat("0", 64), Port: 80,
 				Probes: components.Probes{Startup: "/live", Readiness: "/ready", Liveness: "/live"},
 			}}}}},
@@ -59,7 +59,7 @@ func doc() readme.Doc {
 			{ID: object.ID{Kind: "Service", Namespace: "data", Name: "redis"}, Ports: []corev1.ServicePort{{Port: 6379}}},
 			{ID: object.ID{Kind: "ConfigMap", Namespace: "shop", Name: "ca"}, Keys: []string{"b", "a"}},
 		},
-		Assumed: []render.Assumption{{What: "the port", Value: "80|81", Confirm: "look\nthere"}},
+		Assumed: []object.Assumption{{What: "the port", Value: "80|81", Confirm: "look\nthere"}},
 	}}
 }
 
