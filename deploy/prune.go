@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,12 +12,14 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	kstatus "github.com/fluxcd/cli-utils/pkg/object"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/plan/order"
 )
 
 // neverPruned are kinds that hold what cannot be made again. What a release no
@@ -68,10 +71,7 @@ func (c *cluster) leftovers(ctx context.Context, inv inventory, rendered, elsewh
 		all = append(all, l)
 	}
 	slices.SortFunc(all, func(a, b leftover) int {
-		if r := rank(b.id) - rank(a.id); r != 0 {
-			return r
-		}
-		return a.id.Compare(b.id)
+		return cmp.Or(order.Compare(b.id, a.id), a.id.Compare(b.id))
 	})
 	return all, nil
 }
@@ -119,7 +119,7 @@ func (c *cluster) judge(ctx context.Context, l *leftover, uid types.UID) error {
 		l.stays = "its annotation " + optsOut(live.Annotations) + " says so"
 	case l.id.Kind == "StatefulSet":
 		return c.judgeStatefulSet(ctx, l)
-	case l.key.GroupKind == jobKind:
+	case l.key.GroupKind == (schema.GroupKind{Group: "batch", Kind: "Job"}):
 		return c.judgeJob(ctx, l)
 	}
 	return nil

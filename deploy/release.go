@@ -23,6 +23,7 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/diff"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/manifest"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/plan/order"
 )
 
 // Release is what is to be in the cluster.
@@ -566,7 +567,7 @@ func nothing(changes []Change, left []leftover) bool {
 func workloads(changes []Change) []object.ID {
 	var ids []object.ID
 	for _, c := range changes {
-		if isWorkload(c.ID) {
+		if order.IsWorkload(c.ID) {
 			ids = append(ids, c.ID)
 		}
 	}
@@ -600,17 +601,21 @@ func (d *Deployer) carryOut(ctx context.Context, c *cluster, record *Record, inv
 	if err != nil {
 		return err
 	}
-	for _, stage := range Order(changes, pods) {
+	ordered := make([]order.Change, len(changes))
+	for i, change := range changes {
+		ordered[i] = order.Change{ID: change.ID, Was: change.live, Is: change.object}
+	}
+	for _, stage := range order.Of(ordered, pods) {
 		d.printf("applying %s: %s\n", stage.Name, count(len(stage.Steps), "object"))
 		var wait []object.ID
 		for _, step := range stage.Steps {
-			if err := c.apply(ctx, step.object); err != nil {
+			if err := c.apply(ctx, step.Object); err != nil {
 				if ctx.Err() != nil {
 					return context.Cause(ctx)
 				}
 				return refusals(step.ID, err)
 			}
-			if isWorkload(step.ID) || step.ID.Kind == "CustomResourceDefinition" {
+			if order.IsWorkload(step.ID) || step.ID.Kind == "CustomResourceDefinition" {
 				wait = append(wait, step.ID)
 			}
 		}
@@ -661,7 +666,7 @@ func (c *cluster) pods(ctx context.Context, changes []Change) (map[string][]map[
 	found := map[string][]map[string]string{}
 	for _, change := range changes {
 		namespace := change.ID.Namespace
-		if _, ok := found[namespace]; ok || !isPolicy(change.ID) || change.live != nil {
+		if _, ok := found[namespace]; ok || change.ID.Kind != "NetworkPolicy" || change.live != nil {
 			continue
 		}
 		list, err := c.typed.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})

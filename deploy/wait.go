@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/plan/order"
 )
 
 // NotReadyError says which objects did not get ready, and why.
@@ -120,7 +121,7 @@ func (d *Deployer) wait(ctx context.Context, c *cluster, ids []object.ID) error 
 	looking, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
 	defer cancel()
 	for i := range missed {
-		if isWorkload(missed[i].ID) {
+		if order.IsWorkload(missed[i].ID) {
 			missed[i].Reasons = c.explain(looking, missed[i].ID, !d.NoLogs)
 		}
 	}
@@ -156,7 +157,7 @@ func (d *Deployer) poll(ctx context.Context, c *cluster, set kstatus.ObjMetadata
 			}
 		case <-hints.C:
 			for _, id := range ids {
-				if isWorkload(id) && now[id] != nil && now[id].Status != status.CurrentStatus && ctx.Err() == nil {
+				if order.IsWorkload(id) && now[id] != nil && now[id].Status != status.CurrentStatus && ctx.Err() == nil {
 					shown.hint(id, c.explain(ctx, id, false)[0])
 				}
 			}
@@ -168,7 +169,7 @@ func (d *Deployer) poll(ctx context.Context, c *cluster, set kstatus.ObjMetadata
 // completed. To kstatus one that runs is ready too (fluxcd/cli-utils,
 // pkg/kstatus/status/core.go, jobConditions).
 func untilEnded(r *event.ResourceStatus) *event.ResourceStatus {
-	if r.Status != status.CurrentStatus || r.Resource == nil || !comesBefore(r.Resource) || jobEnded(r.Resource) {
+	if r.Status != status.CurrentStatus || r.Resource == nil || !order.BeforeRelease(r.Resource) || jobEnded(r.Resource) {
 		return r
 	}
 	running := *r

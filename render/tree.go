@@ -29,6 +29,7 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/domain"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/internal/encode"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/plan/consequence"
 )
 
 // Tree is everything that one command renders.
@@ -55,6 +56,9 @@ type Tree struct {
 	// Waivers let what a rule finds pass, beside those in the annotations of
 	// the objects.
 	Waivers []check.Waiver
+	// Allowed lets consequences of a change pass that are meant, as those that
+	// would stop a deploy.
+	Allowed []consequence.Allowance
 	// Domains are the public domains of the environment, in lower case: plain
 	// http:// to one or to a host below it is refused.
 	Domains []string

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -44,23 +43,20 @@ type arguments struct {
 }
 
 // allowances are a flag that may be given again.
-type allowances []Allowance
+type allowances []consequence.Allowance
 
 func (a *allowances) String() string {
 	var all []string
 	for _, one := range *a {
-		all = append(all, one.Rule+"="+one.Object)
+		all = append(all, one.String())
 	}
 	return strings.Join(all, ", ")
 }
 
 func (a *allowances) Set(value string) error {
-	rule, id, ok := strings.Cut(value, "=")
-	if !ok || id == "" || !slices.ContainsFunc(consequence.Rules(), func(r consequence.Rule) bool { return r.ID == rule }) {
-		return errors.New("must be the rule in brackets behind a consequence, =, and the object, such as 'host=Ingress apps/web'")
-	}
-	*a = append(*a, Allowance{rule, id})
-	return nil
+	one, err := consequence.ParseAllowance(value, "-allow says so.")
+	*a = append(*a, one)
+	return err
 }
 
 // Run compares as the arguments say, without the program's name, and returns
@@ -119,8 +115,8 @@ func (c Command) run(ctx context.Context, a arguments, p cli.Program) error {
 	if err != nil {
 		return err
 	}
-	for _, idle := range report.Allow(a.allow) {
-		p.Note("-allow %s=%s: there is no such consequence", idle.Rule, idle.Object)
+	for _, note := range report.Allow(a.allow) {
+		p.Note("%s", note)
 	}
 	report.From, report.To = a.from, current(ctx, a.to)
 	text := report.Text()

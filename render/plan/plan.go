@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -16,6 +17,7 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/manifest"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/plan/consequence"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/plan/order"
 )
 
 // Report is what lies between two renderings.
@@ -28,7 +30,9 @@ type Report struct {
 	// Consequences of the change, worst first.
 	Consequences []consequence.Consequence
 	// Allowed are the consequences that [Report.Allow] let pass.
-	Allowed []consequence.Consequence
+	Allowed []consequence.Allowed
+	// Order in which a deploy applies what changes.
+	Order []order.Stage
 }
 
 // Hidden stands for a value of a Secret.
@@ -58,7 +62,7 @@ func Compare(was, is map[string][]byte) (Report, error) {
 	slices.SortStableFunc(files, func(a, b diff.File) int {
 		return min(1, len(b.Objects)) - min(1, len(a.Objects))
 	})
-	return Report{Files: files, Consequences: consequence.Of(listed(before), listed(now))}, nil
+	return Report{Files: files, Consequences: consequence.Of(listed(before), listed(now)), Order: ordered(before, now)}, nil
 }
 
 // listed returns the objects of all files.
@@ -72,35 +76,49 @@ func listed(files map[string][]*unstructured.Unstructured) []consequence.Object 
 	return all
 }
 
-// Allowance lets a consequence pass.
-type Allowance struct {
-	// Rule that says it, such as immutable-field.
-	Rule string
-	// Object that it is about, as "Kind name" or "Kind namespace/name".
-	Object string
+// ordered returns the order of what changes.
+func ordered(was, is map[string][]*unstructured.Unstructured) []order.Stage {
+	before, now := byID(was), byID(is)
+	pods := make(map[string][]map[string]string)
+	var changes []order.Change
+	same := make(map[object.ID]bool)
+	for _, id := range slices.SortedFunc(maps.Keys(before), object.ID.Compare) {
+		o := before[id]
+		changes = append(changes, order.Change{ID: id, Was: o, Is: now[id]})
+		same[id] = now[id] != nil && reflect.DeepEqual(o.Object, now[id].Object)
+		if labels, _, _ := unstructured.NestedStringMap(o.Object, "spec", "template", "metadata", "labels"); order.IsWorkload(id) {
+			pods[id.Namespace] = append(pods[id.Namespace], labels)
+		}
+	}
+	for _, id := range slices.SortedFunc(maps.Keys(now), object.ID.Compare) {
+		if before[id] == nil {
+			changes = append(changes, order.Change{ID: id, Is: now[id]})
+		}
+	}
+	stages := order.Of(changes, pods)
+	for i := range stages {
+		stages[i].Steps = slices.DeleteFunc(stages[i].Steps, func(s order.Step) bool { return same[s.ID] })
+	}
+	return slices.DeleteFunc(stages, func(s order.Stage) bool { return len(s.Steps) == 0 })
 }
 
-// Allow moves consequences that are meant to Allowed, and returns the
-// allowances that none of them needs.
-func (r *Report) Allow(allowances []Allowance) (idle []Allowance) {
-	used := make(map[Allowance]bool)
-	var rest []consequence.Consequence
-	for _, c := range r.Consequences {
-		a := Allowance{c.Rule, c.Object.String()}
-		if slices.Contains(allowances, a) {
-			used[a] = true
-			r.Allowed = append(r.Allowed, c)
-			continue
-		}
-		rest = append(rest, c)
-	}
-	r.Consequences = rest
-	for _, a := range allowances {
-		if !used[a] {
-			idle = append(idle, a)
+// byID returns the objects of all files. Where one stands more than once, the
+// last counts, as when the files are applied.
+func byID(files map[string][]*unstructured.Unstructured) map[object.ID]*unstructured.Unstructured {
+	all := make(map[object.ID]*unstructured.Unstructured)
+	for _, path := range slices.Sorted(maps.Keys(files)) {
+		for _, o := range files[path] {
+			all[object.IDOf(o)] = o
 		}
 	}
-	return idle
+	return all
+}
+
+// Allow moves consequences that are meant to Allowed, and returns a note for
+// each allowance that lets nothing pass.
+func (r *Report) Allow(allowances []consequence.Allowance) (notes []string) {
+	r.Consequences, r.Allowed, notes = consequence.Allow(r.Consequences, allowances)
+	return notes
 }
 
 // Reaches reports whether a consequence is of that severity or worse.
@@ -224,12 +242,18 @@ func (r Report) Text() string {
 	var b strings.Builder
 	b.WriteString(r.Summary() + "\n")
 	for _, c := range r.Consequences {
-		paragraph(&b, c.Severity.String(), c)
+		paragraph(&b, c.Severity.String(), c.String()+" ["+c.Rule+"]")
 	}
-	for _, c := range r.Allowed {
-		paragraph(&b, "allowed", c)
+	for _, a := range r.Allowed {
+		paragraph(&b, "allowed", a.String()+" Allowed: "+a.Reason+" ["+a.Rule+"]")
 	}
-	if len(r.Consequences)+len(r.Allowed) > 0 {
+	if len(r.Order) > 1 {
+		b.WriteString("\n  " + inOrder + "\n")
+		for i, s := range r.Order {
+			wrap(&b, fmt.Sprintf("  %d. ", i+1), s.String())
+		}
+	}
+	if len(r.Consequences)+len(r.Allowed) > 0 || len(r.Order) > 1 {
 		b.WriteString("\n")
 	}
 	return b.String() + diff.Text(r.Files)
@@ -238,12 +262,18 @@ func (r Report) Text() string {
 // width of a line for a terminal.
 const width = 120
 
-// paragraph writes a consequence below the word that says how bad it is.
-func paragraph(b *strings.Builder, word string, c consequence.Consequence) {
-	const indent = 15
-	line := fmt.Sprintf("  %-*s", indent-2, word)
-	at := len(line)
-	for _, w := range strings.Fields(c.String() + " [" + c.Rule + "]") {
+const inOrder = "A deploy applies this in the order:"
+
+// paragraph writes a consequence behind the word that says how bad it is.
+func paragraph(b *strings.Builder, word, text string) {
+	wrap(b, fmt.Sprintf("  %-13s", word), text)
+}
+
+// wrap writes words behind a prefix, and below each other where a line is full.
+func wrap(b *strings.Builder, prefix, text string) {
+	line := prefix
+	at, indent := len(line), len(line)
+	for _, w := range strings.Fields(text) {
 		if at+1+len(w) > width && at > indent {
 			line += "\n" + strings.Repeat(" ", indent)
 			at = indent
@@ -263,6 +293,7 @@ func (r Report) Markdown(limit int) string {
 	fmt.Fprintf(&b, "**%s**\n\nFrom %s to %s.\n", r.Summary(), code(r.From), code(r.To))
 	const room = 400 // for what is said of a cut
 	r.markdownConsequences(&b, limit-room)
+	r.markdownOrder(&b, limit-room)
 	var cut []string
 	for _, f := range r.Files {
 		section := markdown(f)
@@ -290,15 +321,18 @@ func (r Report) Markdown(limit int) string {
 // markdownConsequences writes the consequences, worst first, as long as there is
 // room, and says how many there is none for.
 func (r Report) markdownConsequences(b *strings.Builder, limit int) {
-	all := slices.Concat(r.Consequences, r.Allowed)
+	all := slices.Clone(r.Consequences)
+	for _, a := range r.Allowed {
+		all = append(all, a.Consequence)
+	}
 	if len(all) == 0 {
 		return
 	}
 	b.WriteString("\n")
 	for i, c := range all {
-		word := c.Severity.String()
-		if i >= len(r.Consequences) {
-			word = "allowed"
+		word, reason := c.Severity.String(), ""
+		if n := i - len(r.Consequences); n >= 0 {
+			word, reason = "allowed", " Allowed: "+prose(r.Allowed[n].Reason)
 		}
 		line := "- **" + word + "** " + code(c.Object.String())
 		if c.Field != "" {
@@ -308,13 +342,27 @@ func (r Report) markdownConsequences(b *strings.Builder, limit int) {
 		if c.Do != "" {
 			line += " " + prose(c.Do) + "."
 		}
-		line += " (" + code(c.Rule) + ")\n"
+		line += reason + " (" + code(c.Rule) + ")\n"
 		const more = 100 // for what is said of the rest
 		if limit > 0 && b.Len()+len(line)+more > limit && i > 0 {
 			fmt.Fprintf(b, "- **and %d more consequences that do not fit here**: the log of the job has them all\n", len(all)-i)
 			return
 		}
 		b.WriteString(line)
+	}
+}
+
+// markdownOrder writes the order, folded, where there is one and room for it.
+func (r Report) markdownOrder(b *strings.Builder, limit int) {
+	if len(r.Order) < 2 {
+		return
+	}
+	section := "\n<details><summary>" + inOrder + "</summary>\n\n"
+	for i, s := range r.Order {
+		section += fmt.Sprintf("%d. %s\n", i+1, prose(s.String()))
+	}
+	if section += "\n</details>\n"; limit <= 0 || b.Len()+len(section) <= limit {
+		b.WriteString(section)
 	}
 }
 

@@ -176,12 +176,11 @@ func TestConsequences(t *testing.T) {
 	if !r.Reaches(consequence.Down) || !r.Reaches(consequence.Restarts) || r.Reaches(consequence.Refused) {
 		t.Error("a consequence that is down reaches down and what is less, and no more")
 	}
-	other := Allowance{"service-pods", "Service shop/other"}
-	idle := r.Allow([]Allowance{other, {"service-pods", "Service shop/web"}})
-	if len(idle) != 1 || idle[0] != other {
-		t.Errorf("idle allowances: %v", idle)
+	notes := r.Allow([]consequence.Allowance{{Rule: "service-pods", Object: "Service shop/other", Reason: "x"}, {Rule: "service-pods", Object: "Service shop/web", Reason: "It is *given up*."}})
+	if len(notes) != 1 || !strings.Contains(notes[0], "Service shop/other") {
+		t.Errorf("the notes are %q", notes)
 	}
-	if r.Reaches(consequence.Restarts) || r.Summary() != "1 object changes." || !strings.Contains(r.Text(), "\n  allowed      Service shop/web: ") || !strings.Contains(r.Markdown(0), "\n- **allowed** ") {
+	if r.Reaches(consequence.Restarts) || r.Summary() != "1 object changes." || !strings.Contains(r.Text(), "\n  allowed      Service shop/web: ") || !strings.Contains(r.Markdown(0), "\n- **allowed** ") || !strings.Contains(r.Markdown(0), "Allowed: It is \\*given up\\*. (`service-pods`)") {
 		t.Errorf("what is allowed counts, or is not told:\n%s", r.Text())
 	}
 }
@@ -242,5 +241,32 @@ func TestStatus(t *testing.T) {
 		if got := (Command{Name: "plan"}).Run(append([]string{"-from", a, "-to", b}, tc.args...), io.Discard, io.Discard); got != tc.want {
 			t.Errorf("%v: exit status %d, want %d", tc.args, got, tc.want)
 		}
+	}
+}
+
+// TestOrder: the order has what changes and nothing else, and is told where it
+// has more than one step.
+func TestOrder(t *testing.T) {
+	config := func(name, value string) string {
+		return "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: " + name + ", namespace: shop}\ndata: {A: " + value + "}\n"
+	}
+	was := map[string]string{"a.yaml": config("changes", "1") + config("stays", "1") + service + config("goes", "1")}
+	is := map[string]string{"a.yaml": config("changes", "2") + config("stays", "1") + strings.Replace(service, "port: 80", "port: 81", 1) + config("comes", "1")}
+	r := compare(t, was, is)
+	const want = `
+  A deploy applies this in the order:
+  1. apply ConfigMap shop/changes, ConfigMap shop/comes (what pods need)
+  2. apply Service shop/web (traffic)
+  3. delete ConfigMap shop/goes (what goes)
+
+`
+	if got := r.Text(); !strings.Contains(got, want) {
+		t.Errorf("%s is not in\n%s", want, got)
+	}
+	if got := r.Markdown(0); !strings.Contains(got, "</summary>\n\n1. apply ConfigMap shop/changes, ConfigMap shop/comes (what pods need)\n2. ") {
+		t.Errorf("the order is not in\n%s", got)
+	}
+	if got := compare(t, was, map[string]string{"a.yaml": strings.Replace(was["a.yaml"], "A: 1", "A: 2", 1)}).Text(); strings.Contains(got, "order") {
+		t.Errorf("the order of one step is told:\n%s", got)
 	}
 }

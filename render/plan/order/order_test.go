@@ -1,12 +1,10 @@
-package deploy
+package order
 
 import (
 	"fmt"
 	"strings"
 	"testing"
 
-	"github.com/fluxcd/cli-utils/pkg/kstatus/polling/event"
-	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/manifest"
@@ -37,7 +35,7 @@ func changesOf(t *testing.T, rendered, live string) []Change {
 	var all []Change
 	for _, o := range objects(t, rendered) {
 		id := object.IDOf(o)
-		all = append(all, Change{ID: id, object: o, live: now[id]})
+		all = append(all, Change{ID: id, Was: now[id], Is: o})
 	}
 	return all
 }
@@ -87,52 +85,28 @@ workloads: Deployment/a HorizontalPodAutoscaler/a
 traffic: Middleware/m Ingress/a
 what closes: ValidatingAdmissionPolicy/v
 `
-	if got := short(Order(changesOf(t, whole, ""), nil)); got != first {
+	if got := short(Of(changesOf(t, whole, ""), nil)); got != first {
 		t.Errorf("an empty cluster:\n%s\nwant\n%s", got, first)
 	}
 	running := strings.Replace(strings.Replace(first, " Service/a", "", 1), "traffic:", "traffic: Service/a", 1)
-	if got := short(Order(changesOf(t, whole, whole), nil)); got != running {
+	if got := short(Of(changesOf(t, whole, whole), nil)); got != running {
 		t.Errorf("a tier that runs:\n%s\nwant\n%s", got, running)
 	}
-	for _, s := range Order(changesOf(t, whole, ""), nil) {
+	for _, s := range Of(changesOf(t, whole, ""), nil) {
 		if wait := s.Name == "new kinds" || s.Name == "workloads"; s.Wait != wait {
 			t.Errorf("%s: wait is %v", s.Name, s.Wait)
 		}
 	}
 }
 
-// TestJobsBefore: a Job that comes before a release ends before any other workload
-// changes, and nothing else waits for its end.
+// TestJobsBefore: a Job that comes before a release has a stage of its own.
 func TestJobsBefore(t *testing.T) {
-	job := func(name, annotation, status string) string {
-		return "{kind: Job, apiVersion: batch/v1, metadata: {namespace: ns, name: " + name + ", annotations: {" + annotation + "}}, status: {" + status + "}}\n---\n"
+	job := func(name, annotation string) string {
+		return "{kind: Job, apiVersion: batch/v1, metadata: {namespace: ns, name: " + name + ", annotations: {" + annotation + "}}}\n---\n"
 	}
-	const first, running = "fleet.dezky.eu/before-release: 'true'", "startTime: '2026-01-01T00:00:00Z', active: 1"
-	const complete = "conditions: [{type: Complete, status: 'True'}], startTime: '2026-01-01T00:00:00Z'"
-	const failed = "conditions: [{type: Failed, status: 'True'}]"
-	stages := short(Order(changesOf(t, job("beside", "", "")+job("first", first, "")+whole, ""), nil))
+	stages := short(Of(changesOf(t, job("beside", "")+job("first", "fleet.dezky.eu/before-release: 'true'")+whole, ""), nil))
 	if !strings.Contains(stages, "\njobs before the release: Job/first\nworkloads: Deployment/a Job/beside HorizontalPodAutoscaler/a\n") {
 		t.Errorf("the order is\n%s", stages)
-	}
-	for _, tc := range []struct {
-		name, text string
-		want       status.Status
-		ended      bool
-	}{
-		{"beside, running", job("a", "", running), status.CurrentStatus, false},
-		{"first, running", job("a", first, running), status.InProgressStatus, false},
-		{"first, complete", job("a", first, complete), status.CurrentStatus, true},
-		{"first, failed", job("a", first, failed), status.FailedStatus, true},
-	} {
-		o := objects(t, tc.text)[0]
-		result, err := status.Compute(o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := untilEnded(&event.ResourceStatus{Status: result.Status, Resource: o})
-		if got.Status != tc.want || jobEnded(o) != tc.ended {
-			t.Errorf("%s: %s, ended %v", tc.name, got.Status, jobEnded(o))
-		}
 	}
 }
 
@@ -170,7 +144,7 @@ func TestPolicies(t *testing.T) {
 		{"new, and another isolates the pods", other + "\n---\n" + policy(spec(rule(web))), other, running, "what pods need: NetworkPolicy/other NetworkPolicy/p\n"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if got := short(Order(changesOf(t, tc.now, tc.live), tc.pods)); got != tc.want {
+			if got := short(Of(changesOf(t, tc.now, tc.live), tc.pods)); got != tc.want {
 				t.Errorf("got\n%swant\n%s", got, tc.want)
 			}
 		})
@@ -180,25 +154,57 @@ func TestPolicies(t *testing.T) {
 	egress := func(peer string) string {
 		return policy("{podSelector: {}, policyTypes: [Egress], egress: [{to: [" + peer + "], ports: [{port: 1}]}, {to: [], ports: [{port: 53}]}]}")
 	}
-	out := Order(changesOf(t, egress(api), egress(web)), running)
+	out := Of(changesOf(t, egress(api), egress(web)), running)
 	if got := short(out); got != both {
 		t.Fatalf("another egress:\n%s", got)
 	}
-	if text := fmt.Sprint(out[0].Steps[0].object.Object); !strings.Contains(text, "app:web") || !strings.Contains(text, "app:api") || strings.Count(text, "port:53") != 1 {
+	if text := fmt.Sprint(out[0].Steps[0].Object.Object); !strings.Contains(text, "app:web") || !strings.Contains(text, "app:api") || strings.Count(text, "port:53") != 1 {
 		t.Errorf("both egresses: %s", text)
 	}
-	if got := short(Order(changesOf(t, egress(web), egress(web)), running)); got != first {
+	if got := short(Of(changesOf(t, egress(web), egress(web)), running)); got != first {
 		t.Errorf("the same egress:\n%s", got)
 	}
 
 	// What is applied first has the old rules beside the new, and no status or
 	// time of its own.
-	stages := Order(changesOf(t, policy(spec(rule(api))), policy(spec(rule(web)))), running)
-	text := fmt.Sprint(stages[0].Steps[0].object.Object)
+	stages := Of(changesOf(t, policy(spec(rule(api))), policy(spec(rule(web)))), running)
+	text := fmt.Sprint(stages[0].Steps[0].Object.Object)
 	if !strings.Contains(text, "app:web") || !strings.Contains(text, "app:api") || strings.Contains(text, "creationTimestamp") || strings.Contains(text, "status") {
 		t.Errorf("both at once: %s", text)
 	}
-	if text := fmt.Sprint(stages[1].Steps[0].object.Object); strings.Contains(text, "app:web") {
+	if text := fmt.Sprint(stages[1].Steps[0].Object.Object); strings.Contains(text, "app:web") {
 		t.Errorf("at the end: %s", text)
+	}
+}
+
+// TestGoing: what goes is deleted last, what sends traffic before what answers
+// it, and what pods need after them.
+func TestGoing(t *testing.T) {
+	changes := changesOf(t, whole, "")
+	for i := range changes {
+		changes[i].Was, changes[i].Is = changes[i].Is, nil
+	}
+	const want = "what goes: Ingress/a Middleware/m HorizontalPodAutoscaler/a Thing/t ValidatingAdmissionPolicy/v Deployment/a PodDisruptionBudget/a Service/a ConfigMap/a ServiceAccount/a CustomResourceDefinition/things.example.com Namespace/ns\n"
+	if got := short(Of(changes, nil)); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
+func TestText(t *testing.T) {
+	changes := changesOf(t, whole, "")
+	changes[0].Was, changes[0].Is = changes[0].Is, nil
+	const want = `1. apply CustomResourceDefinition things.example.com (new kinds), and wait until they are ready
+2. apply Namespace ns, ServiceAccount ns/a, ConfigMap ns/a, Service ns/a [new: nobody sends it traffic yet], PodDisruptionBudget ns/a, Thing ns/t (what pods need)
+3. apply Deployment ns/a, HorizontalPodAutoscaler ns/a (workloads), and wait until they are ready
+4. apply Middleware ns/m (traffic)
+5. apply ValidatingAdmissionPolicy v (what closes)
+6. delete Ingress ns/a (what goes)
+`
+	if got := Text(Of(changes, nil)); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+	many := "{kind: Service, apiVersion: v1, metadata: {namespace: ns, name: z}}\n---\n{kind: ConfigMap, apiVersion: v1, metadata: {namespace: ns, name: z}}\n---\n"
+	if got := Text(Of(changesOf(t, many+whole, ""), nil)); !strings.Contains(got, "2. apply 1 Namespace, 1 ServiceAccount, 2 ConfigMap, 2 Service, 1 PodDisruptionBudget, 1 Thing (what pods need)\n") {
+		t.Errorf("many objects:\n%s", got)
 	}
 }

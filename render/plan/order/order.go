@@ -1,14 +1,29 @@
-package deploy
+// Package order puts changes of objects into an order that loses no request
+// which it need not lose: on an empty cluster, and over a tier that runs. A
+// deploy walks through it, and a plan tells it.
+package order
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
+
+// Change is an object before and after.
+type Change struct {
+	// ID of the object.
+	ID object.ID
+	// Was is the object as it runs. Nil where there is none yet.
+	Was *unstructured.Unstructured
+	// Is the object as it is to be. Nil where it goes.
+	Is *unstructured.Unstructured
+}
 
 // Stage is objects that are applied one after the other before the next stage
 // begins.
@@ -21,15 +36,16 @@ type Stage struct {
 	Wait bool
 }
 
-// Step applies one object.
+// Step applies or deletes one object.
 type Step struct {
 	// ID of the object.
 	ID object.ID
+	// Object to apply. It may differ from that of the change: see Why. Nil
+	// where the object is deleted.
+	Object *unstructured.Unstructured
 	// Why the object is applied in this form and at this place. Empty where
 	// its kind says it.
 	Why string
-
-	object *unstructured.Unstructured
 }
 
 // The places of the stages.
@@ -40,9 +56,12 @@ const (
 	running
 	traffic
 	closing
+	going
 )
 
-// Order puts changes into an order that is safe on an empty cluster and over a
+const jobsName = "jobs before the release"
+
+// Of puts changes into an order that is safe on an empty cluster and over a
 // tier that runs:
 //
 //  1. new kinds, until the server knows them;
@@ -55,27 +74,29 @@ const (
 //     all that they had;
 //  5. where the traffic goes: Services that change, middlewares before the
 //     Ingresses that name them;
-//  6. NetworkPolicies that close, and webhooks.
+//  6. NetworkPolicies that close, and webhooks;
+//  7. what goes: what sends traffic first, what pods need last.
 //
-// What goes is deleted after that. Pods are the labels of the pods that run,
-// by namespace: a new NetworkPolicy closes nothing where it selects none.
-func Order(changes []Change, pods map[string][]map[string]string) []Stage {
+// Pods are the labels of the pods that run, by namespace: a new NetworkPolicy
+// closes nothing where it selects none. An object that does not change is
+// ordered like one that does. Stages without a step are left out.
+func Of(changes []Change, pods map[string][]map[string]string) []Stage {
 	stages := []Stage{
 		{Name: "new kinds", Wait: true},
 		{Name: "what pods need"},
-		{Name: "jobs before the release", Wait: true},
+		{Name: jobsName, Wait: true},
 		{Name: "workloads", Wait: true},
 		{Name: "traffic"},
 		{Name: "what closes"},
+		{Name: "what goes"},
 	}
 	policies := livePolicies(changes)
 	add := func(stage int, s Step) { stages[stage].Steps = append(stages[stage].Steps, s) }
 	for _, c := range changes {
-		if c.object == nil || c.Action == Delete {
-			continue
-		}
-		step := Step{ID: c.ID, object: c.object}
+		step := Step{ID: c.ID, Object: c.Is}
 		switch {
+		case c.Is == nil:
+			add(going, step)
 		case isPolicy(c.ID):
 			open, rest := openFirst(c, policies, pods[c.ID.Namespace])
 			if open != nil {
@@ -84,23 +105,31 @@ func Order(changes []Change, pods map[string][]map[string]string) []Stage {
 			if rest != nil {
 				add(closing, *rest)
 			}
-		case c.ID.Kind == "Service" && c.ID.Group == "" && c.live == nil:
+		case c.ID.Kind == "Service" && c.ID.Group == "" && c.Was == nil:
 			step.Why = "new: nobody sends it traffic yet"
 			add(needed, step)
-		case comesBefore(c.object):
+		case BeforeRelease(c.Is):
 			add(jobsFirst, step)
 		default:
 			add(stageOf(c.ID), step)
 		}
 	}
 	for i := range stages {
-		slices.SortStableFunc(stages[i].Steps, func(a, b Step) int { return cmp.Compare(rank(a.ID), rank(b.ID)) })
+		slices.SortStableFunc(stages[i].Steps, func(a, b Step) int {
+			if i == going {
+				a, b = b, a
+			}
+			return Compare(a.ID, b.ID)
+		})
 	}
 	return slices.DeleteFunc(stages, func(s Stage) bool { return len(s.Steps) == 0 })
 }
 
+// Compare orders two objects by their kinds, as they are applied within a
+// stage. What goes is deleted in the reverse order.
+func Compare(a, b object.ID) int { return cmp.Compare(ranks[a.Kind], ranks[b.Kind]) }
+
 // ranks orders kinds within a stage; those that are not named come between.
-// For deleting it is turned round.
 var ranks = map[string]int{
 	"Namespace":                      -20,
 	"CustomResourceDefinition":       -19,
@@ -133,13 +162,11 @@ var ranks = map[string]int{
 	"MutatingWebhookConfiguration":   20,
 }
 
-func rank(id object.ID) int { return ranks[id.Kind] }
-
 func stageOf(id object.ID) int {
 	switch {
 	case id.Kind == "CustomResourceDefinition":
 		return kinds
-	case isWorkload(id), id.Kind == "HorizontalPodAutoscaler", id.Kind == "CronJob":
+	case IsWorkload(id), id.Kind == "HorizontalPodAutoscaler", id.Kind == "CronJob":
 		return running
 	case id.Kind == "Service" && id.Group == "", id.Group == "traefik.io", id.Kind == "Ingress", id.Group == "gateway.networking.k8s.io":
 		return traffic
@@ -149,16 +176,14 @@ func stageOf(id object.ID) int {
 	return needed
 }
 
-// comesBefore reports whether the object is a Job that must end before any
-// other workload changes.
-func comesBefore(o *unstructured.Unstructured) bool {
-	return o.GroupVersionKind().GroupKind() == jobKind && o.GetAnnotations()[object.BeforeReleaseAnnotation] == "true"
+// BeforeRelease reports whether the object is a Job that must end before any
+// other workload changes; see [object.BeforeReleaseAnnotation].
+func BeforeRelease(o *unstructured.Unstructured) bool {
+	return o.GroupVersionKind().GroupKind() == (schema.GroupKind{Group: "batch", Kind: "Job"}) && o.GetAnnotations()[object.BeforeReleaseAnnotation] == "true"
 }
 
-var jobKind = schema.GroupKind{Group: "batch", Kind: "Job"}
-
-// isWorkload reports whether the object runs pods that a release waits for.
-func isWorkload(id object.ID) bool {
+// IsWorkload reports whether the object runs pods that a release waits for.
+func IsWorkload(id object.ID) bool {
 	switch id.Group {
 	case "apps":
 		return id.Kind == "Deployment" || id.Kind == "StatefulSet" || id.Kind == "DaemonSet"
@@ -170,4 +195,55 @@ func isWorkload(id object.ID) bool {
 
 func isPolicy(id object.ID) bool {
 	return id.Kind == "NetworkPolicy" && id.Group == "networking.k8s.io"
+}
+
+// Text states the stages step by step, in words: a numbered line for each. It
+// is empty where there are none.
+func Text(stages []Stage) string {
+	var b strings.Builder
+	for i, s := range stages {
+		fmt.Fprintf(&b, "%d. %s\n", i+1, s)
+	}
+	return b.String()
+}
+
+// String states the stage in words, such as "apply Deployment apps/web
+// (workloads), and wait until they are ready". Where it has many objects, it
+// counts them by kind.
+func (s Stage) String() string {
+	const most = 6
+	var each, kinds []string
+	of := make(map[string]int)
+	gone := 0
+	for _, step := range s.Steps {
+		text := step.ID.String()
+		if step.Why != "" {
+			text += " [" + step.Why + "]"
+		}
+		if step.Object == nil {
+			gone++
+		}
+		each = append(each, text)
+		if of[step.ID.Kind]++; of[step.ID.Kind] == 1 {
+			kinds = append(kinds, step.ID.Kind)
+		}
+	}
+	if len(each) > most {
+		each = nil
+		for _, kind := range kinds {
+			each = append(each, fmt.Sprintf("%d %s", of[kind], kind))
+		}
+	}
+	verb := "apply "
+	if gone > 0 && gone == len(s.Steps) {
+		verb = "delete "
+	}
+	text := verb + strings.Join(each, ", ") + " (" + s.Name + ")"
+	switch {
+	case s.Name == jobsName:
+		text += ", and wait until they have ended"
+	case s.Wait:
+		text += ", and wait until they are ready"
+	}
+	return text
 }

@@ -1,4 +1,4 @@
-package deploy
+package order
 
 import (
 	"slices"
@@ -16,8 +16,8 @@ import (
 func livePolicies(changes []Change) map[string][]*networkingv1.NetworkPolicy {
 	found := make(map[string][]*networkingv1.NetworkPolicy)
 	for _, c := range changes {
-		if isPolicy(c.ID) && c.live != nil {
-			if p, err := policyOf(c.live); err == nil {
+		if isPolicy(c.ID) && c.Was != nil {
+			if p, err := policyOf(c.Was); err == nil {
 				found[c.ID.Namespace] = append(found[c.ID.Namespace], p)
 			}
 		}
@@ -46,12 +46,12 @@ func policyOf(u *unstructured.Unstructured) (*networkingv1.NetworkPolicy, error)
 // old rules beside the new, so that new pods have their connections while old
 // ones keep theirs.
 func openFirst(c Change, live map[string][]*networkingv1.NetworkPolicy, pods []map[string]string) (before, after *Step) {
-	step := Step{ID: c.ID, object: c.object}
-	now, err := policyOf(c.object)
+	step := Step{ID: c.ID, Object: c.Is}
+	now, err := policyOf(c.Is)
 	if err != nil { // the server says what is wrong with it
 		return nil, &step
 	}
-	if c.live == nil {
+	if c.Was == nil {
 		if isolatesNobody(now, live[c.ID.Namespace], pods) {
 			step.Why = "cuts no connection of a pod that runs"
 			return &step, nil
@@ -59,7 +59,7 @@ func openFirst(c Change, live map[string][]*networkingv1.NetworkPolicy, pods []m
 		step.Why = "isolates pods that run"
 		return nil, &step
 	}
-	old, err := policyOf(c.live)
+	old, err := policyOf(c.Was)
 	if err != nil || !equality.Semantic.DeepEqual(old.Spec.PodSelector, now.Spec.PodSelector) {
 		step.Why = "selects other pods"
 		return nil, &step
@@ -99,7 +99,7 @@ func openFirst(c Change, live map[string][]*networkingv1.NetworkPolicy, pods []m
 	}
 	union := &unstructured.Unstructured{Object: content}
 	unstructured.RemoveNestedField(union.Object, "metadata", "creationTimestamp")
-	return &Step{ID: c.ID, object: union, Why: "the old rules beside the new"}, &step
+	return &Step{ID: c.ID, Object: union, Why: "the old rules beside the new"}, &step
 }
 
 // covers reports whether the new list of peers or ports allows all that the

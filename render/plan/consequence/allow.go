@@ -1,0 +1,71 @@
+package consequence
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Allowance lets consequences pass that are meant, such as a host that is
+// given up.
+type Allowance struct {
+	// Rule that says them, such as host.
+	Rule string
+	// Object that they are about, as [object.ID.String] has it: "Kind name" or
+	// "Kind namespace/name".
+	Object string
+	// Reason why they are meant. Without one, nothing passes.
+	Reason string
+}
+
+// String returns the allowance as flags have it, such as
+// "host=Ingress apps/web".
+func (a Allowance) String() string { return a.Rule + "=" + a.Object }
+
+// ParseAllowance reads an allowance from what [Allowance.String] returns.
+func ParseAllowance(s, reason string) (Allowance, error) {
+	rule, object, ok := strings.Cut(s, "=")
+	if rule, object = strings.TrimSpace(rule), strings.TrimSpace(object); !ok || object == "" || !exists(rule) {
+		return Allowance{}, fmt.Errorf("%q: must be the rule in brackets behind a consequence, =, and the object, such as 'host=Ingress apps/web'", s)
+	}
+	return Allowance{rule, object, reason}, nil
+}
+
+func exists(rule string) bool {
+	return slices.ContainsFunc(Rules(), func(r Rule) bool { return r.ID == rule })
+}
+
+// Allowed is a consequence that an allowance lets pass.
+type Allowed struct {
+	Consequence
+	// Reason of the allowance.
+	Reason string
+}
+
+// Allow takes the consequences that are meant out of all, and returns a note
+// for each allowance that lets nothing pass.
+func Allow(all []Consequence, allowances []Allowance) (rest []Consequence, allowed []Allowed, notes []string) {
+	used := make([]bool, len(allowances))
+	for _, c := range all {
+		i := slices.IndexFunc(allowances, func(a Allowance) bool {
+			return a.Rule == c.Rule && a.Object == c.Object.String() && strings.TrimSpace(a.Reason) != ""
+		})
+		if i < 0 {
+			rest = append(rest, c)
+			continue
+		}
+		used[i] = true
+		allowed = append(allowed, Allowed{c, strings.TrimSpace(allowances[i].Reason)})
+	}
+	for i, a := range allowances {
+		switch {
+		case !exists(a.Rule):
+			notes = append(notes, fmt.Sprintf("the allowance %s: there is no rule %s", a, a.Rule))
+		case strings.TrimSpace(a.Reason) == "":
+			notes = append(notes, fmt.Sprintf("the allowance %s gives no reason, and lets nothing pass", a))
+		case !used[i]:
+			notes = append(notes, fmt.Sprintf("the allowance %s lets nothing pass: there is no such consequence, remove it", a))
+		}
+	}
+	return rest, allowed, notes
+}

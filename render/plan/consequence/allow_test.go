@@ -1,0 +1,51 @@
+package consequence_test
+
+import (
+	"slices"
+	"testing"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/plan/consequence"
+)
+
+func TestAllow(t *testing.T) {
+	ingress := func(name string) object.ID {
+		return object.ID{Group: "networking.k8s.io", Kind: "Ingress", Namespace: "shop", Name: name}
+	}
+	all := []consequence.Consequence{
+		{Rule: "host", Severity: consequence.Down, Object: ingress("a")},
+		{Rule: "host", Severity: consequence.Down, Object: ingress("b")},
+		{Rule: "dns", Severity: consequence.First, Object: ingress("a")},
+	}
+	rest, allowed, notes := consequence.Allow(all, []consequence.Allowance{
+		{Rule: "host", Object: "Ingress shop/a", Reason: " it is given up "},
+		{Rule: "dns", Object: "Ingress shop/a"},
+		{Rule: "host", Object: "Ingress shop/c", Reason: "once"},
+		{Rule: "hosts", Object: "Ingress shop/a", Reason: "misspelt"},
+	})
+	if !slices.Equal(rest, all[1:]) {
+		t.Errorf("what is left is %v", rest)
+	}
+	if len(allowed) != 1 || allowed[0].Consequence != all[0] || allowed[0].Reason != "it is given up" {
+		t.Errorf("what is allowed is %v", allowed)
+	}
+	if want := []string{
+		"the allowance dns=Ingress shop/a gives no reason, and lets nothing pass",
+		"the allowance host=Ingress shop/c lets nothing pass: there is no such consequence, remove it",
+		"the allowance hosts=Ingress shop/a: there is no rule hosts",
+	}; !slices.Equal(notes, want) {
+		t.Errorf("the notes are %q", notes)
+	}
+}
+
+func TestParseAllowance(t *testing.T) {
+	a, err := consequence.ParseAllowance("host=Ingress shop/a", "why")
+	if want := (consequence.Allowance{Rule: "host", Object: "Ingress shop/a", Reason: "why"}); err != nil || a != want {
+		t.Errorf("read as %v, error %v", a, err)
+	}
+	for _, s := range []string{"", "host", "host=", "=Ingress shop/a", "hosts=Ingress shop/a"} {
+		if a, err := consequence.ParseAllowance(s, "why"); err == nil {
+			t.Errorf("%q is read as %v", s, a)
+		}
+	}
+}
