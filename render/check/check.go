@@ -44,7 +44,7 @@ type Rule struct {
 func Rules() []Rule {
 	return slices.Concat(
 		nameRules(), kindRules(), strictRules(), metadataRules(), specRules(), podRules(), resourceRules(), rolloutRules(),
-		referenceRules(), portRules(), networkRules(), workloadRules(), secretRules(), safeRules(), ingressRules(), traefikRules(), certManagerRules(), guaranteeRules(), waiverRules(),
+		referenceRules(), portRules(), networkRules(), workloadRules(), secretRules(), safeRules(), ingressRules(), traefikRules(), certManagerRules(), schemaRules(), guaranteeRules(), waiverRules(),
 	)
 }
 

@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"reflect"
+	"regexp"
 	"strings"
 	"sync"
 
@@ -160,8 +161,8 @@ type removal struct {
 func kindRules() []Rule {
 	return []Rule{{
 		ID:     "api-version",
-		Doc:    "An API version that the cluster no longer serves is refused, with all that depends on the object.",
-		Source: "Kubernetes documentation, 'Deprecated API Migration Guide'",
+		Doc:    "An API version that the cluster does not serve, or no longer, is refused, with all that depends on the object.",
+		Source: "Kubernetes documentation, 'Deprecated API Migration Guide' and 'The Kubernetes API', API groups and versioning: the group of a custom kind is a domain",
 		Run: func(p *Pass) {
 			var minor int
 			if _, err := fmt.Sscanf(Kubernetes, "v1.%d", &minor); err != nil {
@@ -171,7 +172,13 @@ func kindRules() []Rule {
 			for _, o := range p.Objects() {
 				gvk := o.GetObjectKind().GroupVersionKind()
 				r, ok := removed()[gvk.GroupVersion().String()+" "+gvk.Kind]
-				if !ok || r.minor > minor {
+				if !ok {
+					if problem, remedy := unknownVersion(gvk); problem != "" {
+						p.Report(o, "apiVersion", problem, remedy)
+					}
+					continue
+				}
+				if r.minor > minor {
 					continue
 				}
 				remedy := "write it as " + r.instead
@@ -188,6 +195,9 @@ func kindRules() []Rule {
 		Run: func(p *Pass) {
 			for _, o := range p.Objects() {
 				gvk := o.GetObjectKind().GroupVersionKind()
+				if kinds, ok := schemas()[gvk.GroupVersion()]; ok && kinds[gvk.Kind] == nil {
+					p.Report(o, "kind", gvk.GroupVersion().String()+" has no kind "+gvk.Kind, "its kinds are "+strings.Join(sortedKeys(kinds), ", "))
+				}
 				kinds, known := builtin()[gvk.GroupVersion()]
 				if !known || gvk.Kind == "" {
 					continue
@@ -231,6 +241,45 @@ func kindRules() []Rule {
 			}
 		},
 	}}
+}
+
+// preview is a version that may or may not be served.
+var preview = regexp.MustCompile(`^v[0-9]+(alpha|beta)[0-9]+$`)
+
+// unknownVersion says what is wrong with an API version that no cluster has.
+// Groups of others are not known, save that they are domains, and that one
+// which is a letter off a known one, for a kind of that one, is a mistake.
+func unknownVersion(gvk schema.GroupVersionKind) (problem, remedy string) {
+	if builtin()[gvk.GroupVersion()] != nil || schemas()[gvk.GroupVersion()] != nil || gvk.Version == "" {
+		return "", ""
+	}
+	version := gvk.GroupVersion().String()
+	versions := make(map[string]bool)
+	for gv, kinds := range builtin() {
+		versions[gv.String()] = true
+		if _, ok := kinds[gvk.Kind]; ok && gv.Group != gvk.Group && oneOff(gv.Group, gvk.Group) {
+			return "there is no group " + gvk.Group + " with the kind " + gvk.Kind, "is " + gv.String() + " meant?"
+		}
+	}
+	for gv, kinds := range schemas() {
+		if _, ok := kinds[gvk.Kind]; ok && gv.Group != gvk.Group && oneOff(gv.Group, gvk.Group) {
+			return "there is no group " + gvk.Group + " with the kind " + gvk.Kind, "is " + gv.String() + " meant?"
+		}
+	}
+	switch {
+	case !dnsLabel(gvk.Version):
+		return fmt.Sprintf("%q is no version", gvk.Version), near(version, sortedKeys(versions)...)
+	case preview.MatchString(gvk.Version), gvk.Group == "apiextensions.k8s.io", gvk.Group == "extensions":
+		return "", "" // a version that may be served, or kinds that are not known
+	case builtinGroup(gvk.Group):
+		if served := versionsOf(gvk.Kind); len(served) > 0 {
+			return "there is no " + version, "it is " + strings.Join(served, " or ")
+		}
+		return "there is no " + version, near(version, sortedKeys(versions)...)
+	case !strings.Contains(gvk.Group, "."):
+		return "Kubernetes has no group " + gvk.Group, "the group of a custom kind is a domain"
+	}
+	return "", ""
 }
 
 // versionsOf returns the stable API versions that have a kind.

@@ -2,9 +2,12 @@ package check
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 )
@@ -34,7 +37,7 @@ func metadataRules() []Rule {
 		},
 	}, {
 		ID:     "label",
-		Doc:    "The API server refuses a label or an annotation whose key is no qualified name, a label's value of more than 63 letters or with others than letters, digits, '-', '_' and '.', and more than 256 KiB of annotations.",
+		Doc:    "The API server refuses a label, a selector or an annotation whose key is no qualified name, a label's value of more than 63 letters or with others than letters, digits, '-', '_' and '.', and more than 256 KiB of annotations.",
 		Source: "Kubernetes documentation, 'Labels and Selectors' and 'Annotations', Syntax and character set",
 		Run: func(p *Pass) {
 			v := labelCheck{p: p, good: make(map[string]bool)}
@@ -43,14 +46,23 @@ func metadataRules() []Rule {
 				v.annotations(o, "metadata.annotations", o.GetAnnotations())
 			}
 			p.eachPods(func(pods pods) {
-				if pods.of.ID.Kind == "Pod" {
-					return
+				if pods.of.ID.Kind != "Pod" {
+					at := strings.TrimSuffix(pods.at, "spec") + "metadata."
+					v.labels(pods.of, at+"labels", pods.labels)
+					v.annotations(pods.of, at+"annotations", pods.annotations)
+					v.selector(pods.of, "spec.selector", pods.selector)
 				}
-				at := strings.TrimSuffix(pods.at, "spec") + "metadata."
-				v.labels(pods.of, at+"labels", pods.labels)
-				v.annotations(pods.of, at+"annotations", pods.annotations)
-				v.selector(pods.of, "spec.selector", pods.selector)
+				for i, c := range pods.spec.TopologySpreadConstraints {
+					if c.LabelSelector == nil || v.known(c.LabelSelector) {
+						continue
+					}
+					v.selector(pods.of, fmt.Sprintf("%s.topologySpreadConstraints[%d].labelSelector", pods.at, i), c.LabelSelector)
+				}
 			})
+			each(p, "policy", "PodDisruptionBudget", func(p *Pass, o *Object, b *policyv1.PodDisruptionBudget) {
+				v.selector(o, "spec.selector", b.Spec.Selector)
+			})
+			each(p, "networking.k8s.io", "NetworkPolicy", v.policy)
 		},
 	}, {
 		ID:     "size",
@@ -154,6 +166,37 @@ func (v *labelCheck) annotations(o *Object, at string, annotations map[string]st
 	if size > maxAnnotations {
 		v.p.Report(o, at, fmt.Sprintf("have %d bytes, and may have %d", size, maxAnnotations), "")
 	}
+}
+
+// policy checks the selectors of a NetworkPolicy.
+func (v *labelCheck) policy(_ *Pass, o *Object, n *networkingv1.NetworkPolicy) {
+	v.selector(o, "spec.podSelector", &n.Spec.PodSelector)
+	peers := func(at string, peers []networkingv1.NetworkPolicyPeer) {
+		for i := range peers {
+			if s := peers[i].PodSelector; s != nil && !v.known(s) {
+				v.selector(o, fmt.Sprintf("%s[%d].podSelector", at, i), s)
+			}
+			if s := peers[i].NamespaceSelector; s != nil && !v.known(s) {
+				v.selector(o, fmt.Sprintf("%s[%d].namespaceSelector", at, i), s)
+			}
+		}
+	}
+	for i := range n.Spec.Ingress {
+		peers("spec.ingress["+strconv.Itoa(i)+"].from", n.Spec.Ingress[i].From)
+	}
+	for i := range n.Spec.Egress {
+		peers("spec.egress["+strconv.Itoa(i)+"].to", n.Spec.Egress[i].To)
+	}
+}
+
+// known reports whether there is nothing to say of a selector.
+func (v *labelCheck) known(s *metav1.LabelSelector) bool {
+	for key, value := range s.MatchLabels {
+		if !v.good[key] || !plain(value) {
+			return false
+		}
+	}
+	return len(s.MatchExpressions) == 0
 }
 
 func (v *labelCheck) selector(o *Object, at string, s *metav1.LabelSelector) {

@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -115,11 +116,16 @@ func podRules() []Rule {
 	}, {
 		ID:       "env-twice",
 		Severity: object.Warning,
-		Doc:      "Of a variable that stands twice the last one counts, unseen; server-side apply refuses the list.",
+		Doc:      "Of a variable that stands twice the last one counts, unseen; server-side apply refuses the list. It refuses a pull secret that stands twice, too.",
 		Source:   "Kubernetes, pkg/api/pod/warnings.go: 'hides previous definition'",
 		Run: func(p *Pass) {
 			seen := make(map[string]bool)
 			p.eachPods(func(pods pods) {
+				for i, s := range pods.spec.ImagePullSecrets {
+					if slices.Contains(pods.spec.ImagePullSecrets[:i], s) {
+						p.Report(pods.of, pods.at+".imagePullSecrets["+s.Name+"]", "stands twice, and server-side apply refuses it", "state it once")
+					}
+				}
 				pods.eachContainer(func(list string, c *corev1.Container) {
 					clear(seen)
 					for i := range c.Env {
@@ -222,8 +228,27 @@ func podValues(p *Pass, pods pods) {
 		}
 		oneOf(p, o, at("whenUnsatisfiable"), c.WhenUnsatisfiable, corev1.DoNotSchedule, corev1.ScheduleAnyway)
 	}
+	for i, c := range s.TopologySpreadConstraints {
+		for _, other := range s.TopologySpreadConstraints[:i] {
+			if other.TopologyKey == c.TopologyKey && other.WhenUnsatisfiable == c.WhenUnsatisfiable {
+				p.Report(o, fmt.Sprintf("%s.topologySpreadConstraints[%d]", pods.at, i), "two are for "+c.TopologyKey+" and "+string(c.WhenUnsatisfiable), "make it one")
+			}
+		}
+	}
+	if a := s.Affinity; a != nil {
+		affinity(p, o, pods.at+".affinity.", a)
+	}
+	if c := s.SecurityContext; c != nil {
+		at := pods.at + ".securityContext."
+		userID(p, o, at, "runAsUser", c.RunAsUser)
+		userID(p, o, at, "runAsGroup", c.RunAsGroup)
+		userID(p, o, at, "fsGroup", c.FSGroup)
+	}
 	for i := range s.Volumes {
 		v := &s.Volumes[i]
+		if e := v.EmptyDir; e != nil && e.SizeLimit != nil && e.SizeLimit.Sign() < 0 {
+			p.Report(o, pods.at+".volumes["+v.Name+"].emptyDir.sizeLimit", e.SizeLimit.String()+": must not be negative", "")
+		}
 		if v.Name != "" && !dnsLabel(v.Name) {
 			p.Report(o, pods.at+".volumes["+v.Name+"].name", brief(validation.IsDNS1123Label(v.Name)), "")
 		}
@@ -243,6 +268,19 @@ func podValues(p *Pass, pods pods) {
 		case "", corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever:
 		default:
 			oneOf(p, o, at("imagePullPolicy"), c.ImagePullPolicy, corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever)
+		}
+		if sc := c.SecurityContext; sc != nil {
+			userID(p, o, at("securityContext."), "runAsUser", sc.RunAsUser)
+			userID(p, o, at("securityContext."), "runAsGroup", sc.RunAsGroup)
+		}
+		for i := range c.EnvFrom {
+			from, field := &c.EnvFrom[i], func() string { return at(fmt.Sprintf("envFrom[%d]", i)) }
+			switch {
+			case (from.ConfigMapRef == nil) == (from.SecretRef == nil):
+				p.Report(o, field(), "must name a ConfigMap or a Secret, one of the two", "")
+			case from.ConfigMapRef != nil && from.ConfigMapRef.Name == "" || from.SecretRef != nil && from.SecretRef.Name == "":
+				p.Report(o, field(), "the name is empty", "name the ConfigMap or Secret")
+			}
 		}
 		for i := range c.Env {
 			e := &c.Env[i]
@@ -266,6 +304,12 @@ func podValues(p *Pass, pods pods) {
 				}
 				if r := from.SecretKeyRef; r != nil && r.Key == "" || from.ConfigMapKeyRef != nil && from.ConfigMapKeyRef.Key == "" {
 					p.Report(o, at("env["+e.Name+"].valueFrom"), "the key is empty", "name one")
+				}
+				if r := from.SecretKeyRef; r != nil && r.Name == "" || from.ConfigMapKeyRef != nil && from.ConfigMapKeyRef.Name == "" {
+					p.Report(o, at("env["+e.Name+"].valueFrom"), "the name of the object is empty", "name it")
+				}
+				if f := from.FieldRef; f != nil && !ofPod(f.FieldPath) {
+					p.Report(o, at("env["+e.Name+"].valueFrom.fieldRef.fieldPath"), fmt.Sprintf("%q: a variable cannot have this of its pod", f.FieldPath), near(f.FieldPath, podFields...))
 				}
 			}
 		}
@@ -320,6 +364,63 @@ func podValues(p *Pass, pods pods) {
 			}
 		}
 	})
+}
+
+// podFields are what a variable can have of its pod (Kubernetes documentation,
+// 'Downward API').
+var podFields = []string{
+	"metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName",
+	"status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs",
+}
+
+// ofPod reports whether a variable can have a field of its pod.
+func ofPod(field string) bool {
+	return slices.Contains(podFields, field) || strings.HasPrefix(field, "metadata.labels['") || strings.HasPrefix(field, "metadata.annotations['")
+}
+
+// userID reports a number that no user or group has.
+func userID(p *Pass, o *Object, at, name string, id *int64) {
+	if id != nil && (*id < 0 || *id > math.MaxInt32) {
+		p.Report(o, at+name, fmt.Sprintf("%d: must be from 0 to %d", *id, math.MaxInt32), "")
+	}
+}
+
+// affinity reports terms that say nothing or too much.
+func affinity(p *Pass, o *Object, at string, a *corev1.Affinity) {
+	weight := func(at string, weight int32) {
+		if weight < 1 || weight > 100 {
+			p.Report(o, at+".weight", fmt.Sprintf("%d: must be from 1 to 100", weight), "")
+		}
+	}
+	if n := a.NodeAffinity; n != nil {
+		for i, term := range n.PreferredDuringSchedulingIgnoredDuringExecution {
+			weight(fmt.Sprintf("%snodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[%d]", at, i), term.Weight)
+		}
+	}
+	labels := labelCheck{p: p, good: make(map[string]bool)}
+	term := func(at string, t *corev1.PodAffinityTerm) {
+		if problems := validation.IsQualifiedName(t.TopologyKey); len(problems) > 0 {
+			p.Report(o, at+".topologyKey", fmt.Sprintf("%q: %s", t.TopologyKey, brief(problems)), "such as kubernetes.io/hostname")
+		}
+		labels.selector(o, at+".labelSelector", t.LabelSelector)
+		labels.selector(o, at+".namespaceSelector", t.NamespaceSelector)
+	}
+	terms := func(kind string, required []corev1.PodAffinityTerm, preferred []corev1.WeightedPodAffinityTerm) {
+		for i := range required {
+			term(fmt.Sprintf("%s%s.requiredDuringSchedulingIgnoredDuringExecution[%d]", at, kind, i), &required[i])
+		}
+		for i := range preferred {
+			at := fmt.Sprintf("%s%s.preferredDuringSchedulingIgnoredDuringExecution[%d]", at, kind, i)
+			weight(at, preferred[i].Weight)
+			term(at+".podAffinityTerm", &preferred[i].PodAffinityTerm)
+		}
+	}
+	if b := a.PodAffinity; b != nil {
+		terms("podAffinity", b.RequiredDuringSchedulingIgnoredDuringExecution, b.PreferredDuringSchedulingIgnoredDuringExecution)
+	}
+	if b := a.PodAntiAffinity; b != nil {
+		terms("podAntiAffinity", b.RequiredDuringSchedulingIgnoredDuringExecution, b.PreferredDuringSchedulingIgnoredDuringExecution)
+	}
 }
 
 // probeProblems says what is wrong with a probe. A probe that counts once may
@@ -400,7 +501,14 @@ func sources(v *corev1.VolumeSource) int {
 // oneOf reports a value that a field may not have. An empty
 // one takes the default.
 func oneOf[T ~string](p *Pass, o *Object, field string, value T, allowed ...T) {
-	if value == "" || slices.Contains(allowed, value) {
+	if value != "" {
+		stated(p, o, field, value, allowed...)
+	}
+}
+
+// stated reports a value that a field may not have, an empty one too.
+func stated[T ~string](p *Pass, o *Object, field string, value T, allowed ...T) {
+	if slices.Contains(allowed, value) {
 		return
 	}
 	texts := make([]string, len(allowed))

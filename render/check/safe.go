@@ -17,6 +17,9 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/placeholder"
 )
 
+// privileged is what holds where nothing is said.
+var privileged = api.LevelVersion{Level: api.LevelPrivileged, Version: api.LatestVersion()}
+
 func safeRules() []Rule {
 	return []Rule{{
 		ID:     "pod-security",
@@ -30,6 +33,19 @@ func safeRules() []Rule {
 				level, says = levelOf(ns, api.EnforceLevelLabel, api.EnforceVersionLabel)
 				return level, says, true
 			})
+		},
+	}, {
+		ID:     "pod-security-label",
+		Doc:    "The API server refuses a Namespace whose labels name a level or a version of Pod Security that there is not.",
+		Source: "Kubernetes documentation, 'Pod Security Admission'; judged by k8s.io/pod-security-admission itself",
+		Run: func(p *Pass) {
+			for _, o := range p.Kind("", "Namespace") {
+				_, mistakes := api.PolicyToEvaluate(o.GetLabels(), api.Policy{Enforce: privileged, Audit: privileged, Warn: privileged})
+				for _, m := range mistakes {
+					key := strings.TrimSuffix(strings.TrimPrefix(m.Field, "metadata.labels["), "]")
+					p.Report(o, "metadata.labels["+key+"]", fmt.Sprintf("%q: %s", m.BadValue, m.Detail), "")
+				}
+			}
 		},
 	}, {
 		ID:       "pod-privileges",

@@ -173,8 +173,8 @@ func (o *Object) fields() map[string]any {
 }
 
 // sortedKeys returns the keys of maps, each once.
-func sortedKeys[V any](maps ...map[string]V) []string {
-	var keys []string
+func sortedKeys[K ~string, V any](maps ...map[K]V) []K {
+	var keys []K
 	for _, m := range maps {
 		for k := range m {
 			keys = append(keys, k)

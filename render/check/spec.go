@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
+	_ "time/tzdata" // the zones of CronJobs, as the API server knows them
 
 	"github.com/robfig/cron/v3"
 	appsv1 "k8s.io/api/apps/v1"
@@ -38,6 +40,11 @@ func specRules() []Rule {
 			each(p, "networking.k8s.io", "NetworkPolicy", networkPolicySpec)
 			each(p, "policy", "PodDisruptionBudget", budgetSpec)
 			each(p, "autoscaling", "HorizontalPodAutoscaler", autoscalerSpec)
+			each(p, "networking.k8s.io", "IngressClass", ingressClassSpec)
+			each(p, "", "ResourceQuota", quotaSpec)
+			each(p, "", "LimitRange", limitRangeSpec)
+			each(p, admission, "ValidatingAdmissionPolicy", admissionPolicySpec)
+			each(p, admission, "ValidatingAdmissionPolicyBinding", admissionBindingSpec)
 			each(p, "rbac.authorization.k8s.io", "Role", func(p *Pass, o *Object, r *rbacv1.Role) { rbacSpec(p, o, r.Rules, true) })
 			each(p, "rbac.authorization.k8s.io", "ClusterRole", func(p *Pass, o *Object, r *rbacv1.ClusterRole) { rbacSpec(p, o, r.Rules, false) })
 			each(p, "rbac.authorization.k8s.io", "RoleBinding", func(p *Pass, o *Object, b *rbacv1.RoleBinding) { bindingSpec(p, o, b.RoleRef, b.Subjects) })
@@ -157,8 +164,10 @@ func cronJobSpec(p *Pass, o *Object, c *batchv1.CronJob) {
 	case err != nil:
 		p.Report(o, "spec.schedule", fmt.Sprintf("%q: %v", c.Spec.Schedule, err), "it has five fields, such as 0 3 * * *")
 	}
-	if tz := c.Spec.TimeZone; tz != nil && (*tz == "" || strings.EqualFold(*tz, "Local")) {
-		p.Report(o, "spec.timeZone", fmt.Sprintf("%q: must be a name such as Europe/Copenhagen", *tz), "")
+	if tz := c.Spec.TimeZone; tz != nil {
+		if _, err := time.LoadLocation(*tz); err != nil || *tz == "" || strings.EqualFold(*tz, "Local") {
+			p.Report(o, "spec.timeZone", fmt.Sprintf("%q: must be a name such as Europe/Copenhagen", *tz), "")
+		}
 	}
 	if d := c.Spec.StartingDeadlineSeconds; d != nil && *d < 0 {
 		p.Report(o, "spec.startingDeadlineSeconds", fmt.Sprintf("%d: must not be negative", *d), "")
@@ -234,7 +243,7 @@ func claimSpec(p *Pass, o *Object, at string, c *corev1.PersistentVolumeClaimSpe
 		p.Report(o, at+".accessModes", "is empty", "such as ReadWriteOnce")
 	}
 	for i, m := range c.AccessModes {
-		oneOf(p, o, fmt.Sprintf("%s.accessModes[%d]", at, i), m, corev1.ReadWriteOnce, corev1.ReadOnlyMany, corev1.ReadWriteMany, corev1.ReadWriteOncePod)
+		stated(p, o, fmt.Sprintf("%s.accessModes[%d]", at, i), m, corev1.ReadWriteOnce, corev1.ReadOnlyMany, corev1.ReadWriteMany, corev1.ReadWriteOncePod)
 		if m == corev1.ReadWriteOncePod && len(c.AccessModes) > 1 {
 			p.Report(o, at+".accessModes", "ReadWriteOncePod stands alone or not at all", "")
 		}
@@ -251,11 +260,16 @@ func ingressSpec(p *Pass, o *Object, i *networkingv1.Ingress) {
 	if i.Spec.DefaultBackend == nil && len(i.Spec.Rules) == 0 {
 		p.Report(o, "spec.rules", "is empty", "an Ingress has a rule or a defaultBackend")
 	}
+	if class := i.Spec.IngressClassName; class != nil && !dnsLabel(*class) {
+		if problems := validation.IsDNS1123Subdomain(*class); len(problems) > 0 {
+			p.Report(o, "spec.ingressClassName", fmt.Sprintf("%q: %s", *class, brief(problems)), "")
+		}
+	}
 	if i.Spec.IngressClassName != nil && i.Annotations[classAnnotation] != "" {
 		p.Report(o, "metadata.annotations["+classAnnotation+"]", "stands beside ingressClassName", "leave it out")
 	}
 	host := func(field, name string) {
-		if name == "" || dnsName(name) {
+		if dnsName(name) {
 			return
 		}
 		problems := validation.IsDNS1123Subdomain(name)
@@ -270,8 +284,13 @@ func ingressSpec(p *Pass, o *Object, i *networkingv1.Ingress) {
 		}
 	}
 	for k := range i.Spec.TLS {
+		if name := i.Spec.TLS[k].SecretName; name != "" && !dnsLabel(name) {
+			if problems := validation.IsDNS1123Subdomain(name); len(problems) > 0 {
+				p.Report(o, fmt.Sprintf("spec.tls[%d].secretName", k), fmt.Sprintf("%q: %s", name, brief(problems)), "")
+			}
+		}
 		for j, h := range i.Spec.TLS[k].Hosts {
-			if h != "" && !dnsName(h) {
+			if !dnsName(h) {
 				host(fmt.Sprintf("spec.tls[%d].hosts[%d]", k, j), h)
 			}
 		}
@@ -312,7 +331,7 @@ func ingressSpec(p *Pass, o *Object, i *networkingv1.Ingress) {
 					p.Report(o, at("path"), fmt.Sprintf("%q: must start with /", path.Path), "")
 				}
 			default:
-				oneOf(p, o, at("pathType"), *path.PathType, networkingv1.PathTypePrefix, networkingv1.PathTypeExact, networkingv1.PathTypeImplementationSpecific)
+				stated(p, o, at("pathType"), *path.PathType, networkingv1.PathTypePrefix, networkingv1.PathTypeExact, networkingv1.PathTypeImplementationSpecific)
 			}
 			if path.Backend.Service == nil || path.Backend.Resource != nil || path.Backend.Service.Name == "" || (path.Backend.Service.Port.Name == "") == (path.Backend.Service.Port.Number == 0) {
 				backendSpec(p, o, at("backend"), &path.Backend)
@@ -335,8 +354,11 @@ func backendSpec(p *Pass, o *Object, at string, b *networkingv1.IngressBackend) 
 }
 
 func networkPolicySpec(p *Pass, o *Object, n *networkingv1.NetworkPolicy) {
+	if len(n.Spec.PolicyTypes) > 2 {
+		p.Report(o, "spec.policyTypes", "has more than two", "it is Ingress, Egress or both")
+	}
 	for i, t := range n.Spec.PolicyTypes {
-		oneOf(p, o, fmt.Sprintf("spec.policyTypes[%d]", i), t, networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress)
+		stated(p, o, fmt.Sprintf("spec.policyTypes[%d]", i), t, networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress)
 	}
 	way := func(direction string, i int, peers string, list []networkingv1.NetworkPolicyPeer, ports []networkingv1.NetworkPolicyPort) {
 		at := func(field string) string { return fmt.Sprintf("spec.%s[%d].%s", direction, i, field) }
@@ -364,7 +386,7 @@ func networkPolicySpec(p *Pass, o *Object, n *networkingv1.NetworkPolicy) {
 		}
 		for k, port := range ports {
 			if port.Protocol != nil {
-				oneOf(p, o, at(fmt.Sprintf("ports[%d].protocol", k)), *port.Protocol, corev1.ProtocolTCP, corev1.ProtocolUDP, corev1.ProtocolSCTP)
+				stated(p, o, at(fmt.Sprintf("ports[%d].protocol", k)), *port.Protocol, corev1.ProtocolTCP, corev1.ProtocolUDP, corev1.ProtocolSCTP)
 			}
 			if port.Port != nil {
 				if port.Port.Type == intstr.Int && port.Port.IntVal < 1 {
@@ -393,7 +415,7 @@ func budgetSpec(p *Pass, o *Object, b *policyv1.PodDisruptionBudget) {
 	amount(p, o, "spec.minAvailable", b.Spec.MinAvailable)
 	amount(p, o, "spec.maxUnavailable", b.Spec.MaxUnavailable)
 	if u := b.Spec.UnhealthyPodEvictionPolicy; u != nil {
-		oneOf(p, o, "spec.unhealthyPodEvictionPolicy", *u, policyv1.AlwaysAllow, policyv1.IfHealthyBudget)
+		stated(p, o, "spec.unhealthyPodEvictionPolicy", *u, policyv1.AlwaysAllow, policyv1.IfHealthyBudget)
 	}
 }
 
@@ -417,9 +439,9 @@ func autoscalerSpec(p *Pass, o *Object, h *autoscalingv2.HorizontalPodAutoscaler
 	for i := range h.Spec.Metrics {
 		m := &h.Spec.Metrics[i]
 		at := "spec.metrics[" + strconv.Itoa(i) + "]."
-		oneOf(p, o, at+"type", m.Type, autoscalingv2.ObjectMetricSourceType, autoscalingv2.PodsMetricSourceType, autoscalingv2.ResourceMetricSourceType, autoscalingv2.ContainerResourceMetricSourceType, autoscalingv2.ExternalMetricSourceType)
+		stated(p, o, at+"type", m.Type, autoscalingv2.ObjectMetricSourceType, autoscalingv2.PodsMetricSourceType, autoscalingv2.ResourceMetricSourceType, autoscalingv2.ContainerResourceMetricSourceType, autoscalingv2.ExternalMetricSourceType)
 		if r := m.Resource; r != nil {
-			oneOf(p, o, at+"resource.target.type", r.Target.Type, autoscalingv2.UtilizationMetricType, autoscalingv2.AverageValueMetricType)
+			stated(p, o, at+"resource.target.type", r.Target.Type, autoscalingv2.UtilizationMetricType, autoscalingv2.AverageValueMetricType)
 			if r.Name == "" || r.Target.AverageUtilization == nil && r.Target.AverageValue == nil {
 				p.Report(o, at+"resource", "name or target is empty", "")
 			}
@@ -468,7 +490,8 @@ func bindingSpec(p *Pass, o *Object, ref rbacv1.RoleRef, subjects []rbacv1.Subje
 		at := fmt.Sprintf("subjects[%d].", i)
 		switch s.Kind {
 		case rbacv1.ServiceAccountKind:
-			if s.Namespace == "" {
+			// Of a RoleBinding it is the binding's own.
+			if s.Namespace == "" && o.ID.Kind == "ClusterRoleBinding" {
 				p.Report(o, at+"namespace", "is empty", "a ServiceAccount has one")
 			}
 			if s.APIGroup != "" {
