@@ -127,6 +127,9 @@ func certManagerRules() []Rule {
 					}
 				}
 				for k, r := range i.Spec.Rules {
+					if r.Host == "" && !any {
+						p.Report(o, fmt.Sprintf("spec.rules[%d].host", k), "is empty: the rule answers every host, and the certificate is for "+strings.Join(i.Spec.TLS[0].Hosts, ", "), "name the host")
+					}
 					if any || r.Host == "" || slices.ContainsFunc(i.Spec.TLS, func(tls networkingv1.IngressTLS) bool {
 						return slices.ContainsFunc(tls.Hosts, func(name string) bool { return covers(name, r.Host) })
 					}) {

@@ -43,8 +43,8 @@ type Rule struct {
 // Rules are all rules, in the order of their documentation.
 func Rules() []Rule {
 	return slices.Concat(
-		nameRules(), kindRules(), strictRules(), metadataRules(), specRules(), podRules(), resourceRules(), rolloutRules(),
-		referenceRules(), portRules(), networkRules(), workloadRules(), secretRules(), safeRules(), ingressRules(), traefikRules(), certManagerRules(), schemaRules(), guaranteeRules(), waiverRules(),
+		nameRules(), kindRules(), strictRules(), metadataRules(), specRules(), podRules(), resourceRules(), roomRules(), rolloutRules(),
+		referenceRules(), portRules(), networkRules(), workloadRules(), secretRules(), safeRules(), ingressRules(), traefikRules(), routeRules(), certManagerRules(), issuerRules(), schemaRules(), guaranteeRules(), waiverRules(),
 	)
 }
 

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"fmt"
 	"slices"
 
 	networkingv1 "k8s.io/api/networking/v1"
@@ -8,6 +9,19 @@ import (
 
 func ingressRules() []Rule {
 	return []Rule{{
+		ID:     "ingress-backend",
+		Doc:    "A rule of an Ingress without a path leads nowhere: its host answers 404.",
+		Source: "Traefik, pkg/provider/kubernetes/ingress: a rule without http is passed over",
+		Run: func(p *Pass) {
+			each(p, "networking.k8s.io", "Ingress", func(p *Pass, o *Object, i *networkingv1.Ingress) {
+				for k, r := range i.Spec.Rules {
+					if r.HTTP == nil && i.Spec.DefaultBackend == nil {
+						p.Report(o, fmt.Sprintf("spec.rules[%d].http", k), "is empty, and there is no defaultBackend: the host answers 404", "give a path with its Service")
+					}
+				}
+			})
+		},
+	}, {
 		ID:     "address-twice",
 		Doc:    "Where two Ingresses of one class have one host and path on one entry point, either of them answers: which one is chance.",
 		Source: "Traefik, pkg/muxer/http: routers of equal priority are not ordered",

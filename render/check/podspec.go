@@ -164,6 +164,20 @@ func podRules() []Rule {
 			})
 		},
 	}, {
+		ID:       "volume-source",
+		Severity: object.Warning,
+		Doc:      "A volume that says nothing of its source is an empty directory: the files that were meant are not there, and what is written is lost with the pod.",
+		Source:   "Kubernetes, pkg/apis/core/v1/defaults.go: SetDefaults_Volume",
+		Run: func(p *Pass) {
+			p.eachPods(func(pods pods) {
+				for i := range pods.spec.Volumes {
+					if v := &pods.spec.Volumes[i]; v.VolumeSource == (corev1.VolumeSource{}) && !pods.claims(v.Name) {
+						p.Report(pods.of, pods.at+".volumes["+v.Name+"]", "says nothing of its source, and is an empty directory", "name the source; where an empty directory is meant, write emptyDir: {}")
+					}
+				}
+			})
+		},
+	}, {
 		ID:       "read-only-root",
 		Severity: object.Note,
 		Doc:      "Many programs and their runtimes write to /tmp: with a root file system that is read-only, and nothing mounted there, they fail when they do.",

@@ -6,7 +6,9 @@ import (
 	"strconv"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -20,6 +22,28 @@ func portRules() []Rule {
 		Doc:    "A Service whose selector finds no pods has no endpoints: whoever calls it is refused, and Traefik answers 404 or 503. Looked at where pods of its namespace are under check.",
 		Source: "Kubernetes documentation, 'Service', Services without selectors; Traefik, pkg/provider/kubernetes/ingress: allowEmptyServices",
 		Run:    serviceSelectors,
+	}, {
+		ID:       "service-endpoints",
+		Severity: object.Warning,
+		Doc:      "A Service without a selector leads to what its EndpointSlices or Endpoints say: without any, whoever calls it is refused.",
+		Source:   "Kubernetes documentation, 'Service', Services without selectors",
+		Run:      endpoints,
+	}, {
+		ID:       "service-headless",
+		Severity: object.Warning,
+		Doc:      "The pods of a StatefulSet have names in DNS by a headless Service alone: behind another one, whoever calls a pod by its name finds nobody.",
+		Source:   "Kubernetes documentation, 'StatefulSets', Limitations",
+		Run: func(p *Pass) {
+			each(p, "apps", "StatefulSet", func(p *Pass, o *Object, set *appsv1.StatefulSet) {
+				under := p.Get(object.ID{Kind: "Service", Namespace: o.ID.Namespace, Name: set.Spec.ServiceName})
+				if under == nil {
+					return
+				}
+				if s := As[*corev1.Service](under); s != nil && s.Spec.ClusterIP != corev1.ClusterIPNone {
+					p.Report(o, "spec.serviceName", under.ID.String()+" is not headless, and the pods have no names", "let its clusterIP be None")
+				}
+			})
+		},
 	}, {
 		ID:     "service-target-port",
 		Doc:    "A Service whose target port no container has leads nowhere: a name that is not there gives no endpoint, and at a number nobody listens.",
@@ -81,13 +105,23 @@ func portRules() []Rule {
 	}, {
 		ID:       "budget-selector",
 		Severity: object.Warning,
-		Doc:      "A PodDisruptionBudget that selects no pods protects none.",
+		Doc:      "A PodDisruptionBudget that selects no pods, or says no number, protects none.",
 		Source:   "Kubernetes documentation, 'Specifying a Disruption Budget for your Application'",
 		Run: func(p *Pass) {
 			x := p.podIndex()
 			for _, o := range p.Kind("policy", "PodDisruptionBudget") {
 				b := As[*policyv1.PodDisruptionBudget](o)
-				if b == nil || b.Spec.Selector == nil || len(x.in[o.ID.Namespace]) == 0 || temporary(b.Spec.Selector) || x.elsewhere(o.ID.Namespace, b.Spec.Selector) {
+				if b == nil {
+					continue
+				}
+				if b.Spec.MinAvailable == nil && b.Spec.MaxUnavailable == nil {
+					p.Report(o, "spec", "says neither minAvailable nor maxUnavailable, and lets all pods go", "state maxUnavailable: 1")
+				}
+				if b.Spec.Selector == nil {
+					p.Report(o, "spec.selector", "is empty, and selects no pods", "select the labels of a pod template")
+					continue
+				}
+				if len(x.in[o.ID.Namespace]) == 0 || temporary(b.Spec.Selector) || x.elsewhere(o.ID.Namespace, b.Spec.Selector) {
 					continue
 				}
 				if len(x.selected(o.ID.Namespace, b.Spec.Selector)) == 0 {
@@ -123,6 +157,22 @@ func serviceSelectors(p *Pass) {
 // selectorText is a selector as kubectl takes it.
 func selectorText(s *metav1.LabelSelector) string {
 	return metav1.FormatLabelSelector(s)
+}
+
+// endpoints reports Services that lead nowhere.
+func endpoints(p *Pass) {
+	has := make(map[object.ID]bool)
+	for _, o := range p.Kind("", "Endpoints") {
+		has[object.ID{Kind: "Service", Namespace: o.ID.Namespace, Name: o.ID.Name}] = true
+	}
+	for _, o := range p.Kind("discovery.k8s.io", "EndpointSlice") {
+		has[object.ID{Kind: "Service", Namespace: o.ID.Namespace, Name: o.GetLabels()[discoveryv1.LabelServiceName]}] = true
+	}
+	each(p, "", "Service", func(p *Pass, o *Object, s *corev1.Service) {
+		if len(s.Spec.Selector) == 0 && s.Spec.Type != corev1.ServiceTypeExternalName && !has[o.ID] {
+			p.Report(o, "spec.selector", "is empty, and no EndpointSlice says where the Service leads", "select the labels of a pod template")
+		}
+	})
 }
 
 func targetPorts(p *Pass) {
@@ -311,6 +361,10 @@ func portVariables(p *Pass) {
 				return
 			}
 			look := func(field, name, value string) {
+				if _, err := strconv.Atoi(strings.TrimSpace(value)); err != nil && value != "" && !strings.Contains(name, "ADDR") && !strings.ContainsAny(value, "$/") {
+					p.Report(q.of, q.at+"."+list+"["+c.Name+"]."+field, fmt.Sprintf("%q is no port, and the app listens at the port of %s", value, name), "write a number in quotes")
+					return
+				}
 				port, ok := portOf(name, value)
 				if ok && !slices.ContainsFunc(c.Ports, func(p corev1.ContainerPort) bool { return int(p.ContainerPort) == port }) {
 					p.Report(q.of, q.at+"."+list+"["+c.Name+"]."+field, fmt.Sprintf("the app listens at port %d by %s, and the container's ports are %s", port, name, containerPorts(c)), "make them one")

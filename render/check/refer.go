@@ -435,6 +435,9 @@ func (r *reference) pod(s *Set, p pods, do func(*reference)) {
 			}
 			r.at.cut(end)
 		}
+		for i := range c.Command {
+			r.addresses(s, c.Command[i], &p, do, ".command[", strconv.Itoa(i), "]")
+		}
 		for i := range c.Args {
 			r.addresses(s, c.Args[i], &p, do, ".args[", strconv.Itoa(i), "]")
 		}

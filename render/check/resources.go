@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
@@ -16,7 +17,8 @@ import (
 // does not ask for more cores.
 const (
 	leastMemory = 4 << 20
-	mostCores   = 64
+	mostCores   = 32
+	leastVolume = 1 << 20
 )
 
 func resourceRules() []Rule {
@@ -53,7 +55,7 @@ func resourceRules() []Rule {
 	}, {
 		ID:       "quantity",
 		Severity: object.Warning,
-		Doc:      "A quantity in the wrong unit: 100 of CPU are 100 cores, and no node has them; 128m of memory is an eighth of a byte, and the scheduler counts nothing.",
+		Doc:      "A quantity in the wrong unit: 100 of CPU are 100 cores, and no node has them; 128m of memory is an eighth of a byte, and the scheduler counts nothing; a volume of 1m holds nothing.",
 		Source:   "Kubernetes documentation, 'Resource Management for Pods and Containers', Resource units in Kubernetes",
 		Run: func(p *Pass) {
 			eachResources(p, func(o *Object, at func(string) string, r *corev1.ResourceRequirements) {
@@ -67,6 +69,27 @@ func resourceRules() []Rule {
 					if q, ok := list.list[corev1.ResourceCPU]; ok && q.CmpInt64(mostCores) >= 0 {
 						p.Report(o, at(list.name+"[cpu]"), q.String()+" means "+q.String()+" cores", "a tenth of a core is written as 100m")
 					}
+				}
+			})
+			volume := func(o *Object, field string, q *resource.Quantity) {
+				if q != nil && q.Sign() > 0 && q.CmpInt64(leastVolume) < 0 {
+					p.Report(o, field, q.String()+" is "+bytes(*q), "the size of a volume is written as 1Gi")
+				}
+			}
+			p.eachPods(func(pods pods) {
+				for i := range pods.spec.Volumes {
+					if v := &pods.spec.Volumes[i]; v.EmptyDir != nil {
+						volume(pods.of, pods.at+".volumes["+v.Name+"].emptyDir.sizeLimit", v.EmptyDir.SizeLimit)
+					}
+				}
+			})
+			each(p, "", "PersistentVolumeClaim", func(p *Pass, o *Object, c *corev1.PersistentVolumeClaim) {
+				volume(o, "spec.resources.requests[storage]", c.Spec.Resources.Requests.Storage())
+			})
+			each(p, "apps", "StatefulSet", func(p *Pass, o *Object, s *appsv1.StatefulSet) {
+				for i := range s.Spec.VolumeClaimTemplates {
+					c := &s.Spec.VolumeClaimTemplates[i]
+					volume(o, "spec.volumeClaimTemplates["+c.Name+"].spec.resources.requests[storage]", c.Spec.Resources.Requests.Storage())
 				}
 			})
 		},

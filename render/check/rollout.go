@@ -103,10 +103,24 @@ func rolloutRules() []Rule {
 	}, {
 		ID:       "drain",
 		Severity: object.Warning,
-		Doc:      "A PodDisruptionBudget that lets no pod go blocks every drain of the node, and every upgrade that drains it.",
-		Source:   "Kubernetes documentation, 'Specifying a Disruption Budget for your Application'",
+		Doc:      "A PodDisruptionBudget that lets no pod go blocks every drain of the node, and every upgrade that drains it. So do two of them over one pod, which no eviction can satisfy.",
+		Source:   "Kubernetes documentation, 'Specifying a Disruption Budget for your Application'; Kubernetes, pkg/registry/core/pod/storage/eviction.go: more than one PodDisruptionBudget",
 		Run: func(p *Pass) {
 			scaled := sync.OnceValue(p.autoscaled)
+			first := make(map[*Object]*Object)
+			for _, o := range p.Kind("policy", "PodDisruptionBudget") {
+				b := As[*policyv1.PodDisruptionBudget](o)
+				if b == nil {
+					continue
+				}
+				for _, pods := range p.podIndex().selected(o.ID.Namespace, b.Spec.Selector) {
+					if other := first[pods.of]; other != nil && other.ID != o.ID {
+						p.Report(o, "spec.selector", "selects the pods of "+pods.of.ID.String()+", and so does "+other.ID.String()+": they can never be evicted", "let one budget have them")
+						break
+					}
+					first[pods.of] = o
+				}
+			}
 			for _, o := range p.Kind("policy", "PodDisruptionBudget") {
 				b := As[*policyv1.PodDisruptionBudget](o)
 				if b == nil || b.Spec.Selector == nil {

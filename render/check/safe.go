@@ -48,6 +48,21 @@ func safeRules() []Rule {
 			}
 		},
 	}, {
+		ID:       "pod-security-unread",
+		Severity: object.Warning,
+		Doc:      "A label below pod-security.kubernetes.io that there is not enforces nothing.",
+		Source:   "Kubernetes documentation, 'Pod Security Admission', Pod Security Admission labels for namespaces",
+		Run: func(p *Pass) {
+			known := []string{api.EnforceLevelLabel, api.EnforceVersionLabel, api.AuditLevelLabel, api.AuditVersionLabel, api.WarnLevelLabel, api.WarnVersionLabel}
+			for _, o := range p.Kind("", "Namespace") {
+				for _, key := range sortedKeys(o.GetLabels()) {
+					if strings.HasPrefix(key, "pod-security.kubernetes.io/") && !slices.Contains(known, key) {
+						p.Report(o, "metadata.labels["+key+"]", "there is no such label of Pod Security", near(key, known...))
+					}
+				}
+			}
+		},
+	}, {
 		ID:       "pod-privileges",
 		Severity: object.Warning,
 		Doc:      "A pod that has the node's network, processes, files or privileges is as good as root on the node. Where that is meant, the namespace says so by its level of Pod Security.",

@@ -110,9 +110,8 @@ func traefikRules() []Rule {
 		Doc:      "Traefik leaves a router out of an entry point that it does not have, and one that is on web alone answers no HTTPS.",
 		Source:   "Traefik documentation, 'EntryPoints'; the values of k3s' Traefik chart: web, websecure, metrics and traefik",
 		Run: func(p *Pass) {
-			for _, o := range p.Kind("networking.k8s.io", "Ingress") {
-				names := entryPoints(o.GetAnnotations())
-				at := "metadata.annotations[" + entryPointsAnnotation + "]"
+			for _, o := range slices.Concat(p.Kind("networking.k8s.io", "Ingress"), p.Kind(traefik, "IngressRoute")) {
+				names, at := entryPointsOf(o)
 				for _, name := range names {
 					switch name {
 					case "web", "websecure", "metrics", "traefik":

@@ -1,0 +1,212 @@
+package check
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// What Traefik demands of its own kinds beside what their definitions say.
+
+func routeRules() []Rule {
+	return []Rule{{
+		ID:     "traefik-rule",
+		Doc:    "Traefik leaves out a route whose rule it cannot read, or whose Service has no port: its host answers 404.",
+		Source: "Traefik, pkg/muxer/http/matcher.go: httpFuncs, and pkg/provider/kubernetes/crd: getServicePort",
+		Run: func(p *Pass) {
+			for _, o := range p.Kind(traefik, "IngressRoute") {
+				routes, _ := at(o.fields(), "spec", "routes").([]any)
+				if len(routes) == 0 {
+					p.Report(o, "spec.routes", "is empty", "give a route")
+				}
+				for i, r := range routes {
+					route, _ := r.(map[string]any)
+					at := fmt.Sprintf("spec.routes[%d].", i)
+					match, _ := route["match"].(string)
+					if syntax, _ := route["syntax"].(string); syntax != "v2" {
+						if problem, remedy := unreadable(match); problem != "" {
+							p.Report(o, at+"match", problem, remedy)
+						}
+					}
+					services, _ := route["services"].([]any)
+					if len(services) == 0 {
+						p.Report(o, at+"services", "is empty: the route leads nowhere", "name a Service and its port")
+					}
+					for k, s := range services {
+						service, _ := s.(map[string]any)
+						if kind, _ := service["kind"].(string); kind != "TraefikService" && service["port"] == nil {
+							p.Report(o, fmt.Sprintf("%sservices[%d].port", at, k), "is empty, and Traefik leaves the route out", "name the port of the Service")
+						}
+					}
+				}
+			}
+		},
+	}, {
+		ID:     "middleware",
+		Doc:    "Traefik drops each router whose middleware says nothing, or two things at once, or redirects to nowhere: its host answers 404.",
+		Source: "Traefik, pkg/server/middleware/middlewares.go: buildConstructor; pkg/middlewares/redirect and pkg/middlewares/headers",
+		Run: func(p *Pass) {
+			for _, o := range p.Kind(traefik, "Middleware") {
+				spec, _ := at(o.fields(), "spec").(map[string]any)
+				var types []string
+				for _, name := range slices.Sorted(maps.Keys(spec)) {
+					if spec[name] != nil {
+						types = append(types, name)
+					}
+				}
+				switch len(types) {
+				case 0:
+					p.Report(o, "spec", "says nothing, and Traefik drops each router that has the middleware", "say what it does, such as redirectScheme")
+					continue
+				case 1:
+				default:
+					p.Report(o, "spec", "has "+strings.Join(types, " and ")+", and Traefik drops each router that has the middleware", "make it one middleware for each")
+				}
+				if r, ok := spec["redirectScheme"].(map[string]any); ok {
+					if scheme, _ := r["scheme"].(string); !slices.Contains([]string{"http", "https", "ws", "wss"}, scheme) {
+						p.Report(o, "spec.redirectScheme.scheme", fmt.Sprintf("%q: must be http or https", scheme), "")
+					}
+				}
+				if h, ok := spec["headers"].(map[string]any); ok && len(h) == 0 {
+					p.Report(o, "spec.headers", "is empty, and Traefik drops each router that has the middleware", "state a header")
+				}
+			}
+		},
+	}}
+}
+
+// matchers are what a rule of Traefik can ask for.
+var matchers = []string{"ClientIP", "Method", "Host", "HostRegexp", "Path", "PathRegexp", "PathPrefix", "Header", "HeaderRegexp", "Query", "QueryRegexp"}
+
+var (
+	quoted  = regexp.MustCompile("`[^`]*`|\"(?:[^\"\\\\]|\\\\.)*\"")
+	matcher = regexp.MustCompile(`([A-Za-z_][A-Za-z0-9_]*)\s*\(`)
+)
+
+// unreadable says what Traefik cannot read of a rule.
+func unreadable(rule string) (problem, remedy string) {
+	if strings.TrimSpace(rule) == "" {
+		return "is empty", "such as Host(`app.example.com`)"
+	}
+	bare := quoted.ReplaceAllString(rule, "")
+	if strings.ContainsAny(bare, "`\"") || strings.Count(bare, "(") != strings.Count(bare, ")") {
+		return fmt.Sprintf("%q: a quote or a bracket is open", rule), ""
+	}
+	calls := matcher.FindAllStringSubmatch(bare, -1)
+	if len(calls) == 0 {
+		return fmt.Sprintf("%q asks for nothing", rule), "such as Host(`app.example.com`)"
+	}
+	for _, m := range calls {
+		if !slices.ContainsFunc(matchers, func(name string) bool { return strings.EqualFold(name, m[1]) }) {
+			return "Traefik knows no " + m[1] + " in a rule", near(m[1], matchers...)
+		}
+	}
+	return "", ""
+}
+
+// issuerTypes are what an issuer of cert-manager can be.
+var issuerTypes = []string{"acme", "ca", "selfSigned", "vault", "venafi"}
+
+func issuerRules() []Rule {
+	return []Rule{{
+		ID:     "issuer",
+		Doc:    "An issuer of cert-manager that does not say who issues, or how it proves that a host is one's own, is never ready, and a certificate that names no host is refused: what needs the certificate is never reached by HTTPS.",
+		Source: "cert-manager, internal/apis/certmanager/validation: ValidateIssuer, ValidateACMEIssuerConfig, ValidateCertificateSpec",
+		Run: func(p *Pass) {
+			for _, kind := range []string{"Issuer", "ClusterIssuer"} {
+				for _, o := range p.Kind(certManager, kind) {
+					issuer(p, o)
+				}
+			}
+			for _, o := range p.Kind(certManager, "Certificate") {
+				spec, _ := at(o.fields(), "spec").(map[string]any)
+				named := false
+				for _, field := range []string{"dnsNames", "ipAddresses", "uris", "emailAddresses", "otherNames"} {
+					list, _ := spec[field].([]any)
+					named = named || len(list) > 0
+				}
+				for _, field := range []string{"commonName", "literalSubject"} {
+					text, _ := spec[field].(string)
+					named = named || text != ""
+				}
+				if !named {
+					p.Report(o, "spec.dnsNames", "is empty", "list the hosts")
+				}
+				names, _ := spec["dnsNames"].([]any)
+				for i, n := range names {
+					if name, ok := n.(string); ok && !dnsName(strings.TrimPrefix(name, "*.")) {
+						p.Report(o, fmt.Sprintf("spec.dnsNames[%d]", i), fmt.Sprintf("%q: must be the name of a host", name), "")
+					}
+				}
+				ref, _ := spec["issuerRef"].(map[string]any)
+				group, _ := ref["group"].(string)
+				issuer, _ := ref["kind"].(string)
+				if (group == "" || group == certManager) && issuer != "" && issuer != "Issuer" && issuer != "ClusterIssuer" {
+					p.Report(o, "spec.issuerRef.kind", fmt.Sprintf("%q: must be Issuer or ClusterIssuer", issuer), "")
+				}
+				if name, ok := ref["name"].(string); ok && name == "" {
+					p.Report(o, "spec.issuerRef.name", "is empty", "name the issuer")
+				}
+			}
+		},
+	}}
+}
+
+func issuer(p *Pass, o *Object) {
+	spec, _ := at(o.fields(), "spec").(map[string]any)
+	var types []string
+	for _, name := range issuerTypes {
+		if spec[name] != nil {
+			types = append(types, name)
+		}
+	}
+	if len(types) != 1 {
+		p.Report(o, "spec", fmt.Sprintf("names %d kinds of issuer", len(types)), "it is one of "+strings.Join(issuerTypes, ", "))
+	}
+	acme, ok := spec["acme"].(map[string]any)
+	if !ok {
+		return
+	}
+	if server, ok := acme["server"].(string); ok && !strings.HasPrefix(server, "https://") {
+		p.Report(o, "spec.acme.server", fmt.Sprintf("%q: must be an address such as https://acme-v02.api.letsencrypt.org/directory", server), "")
+	}
+	if ref, ok := acme["privateKeySecretRef"].(map[string]any); ok {
+		if name, ok := ref["name"].(string); ok && !dnsName(name) {
+			p.Report(o, "spec.acme.privateKeySecretRef.name", fmt.Sprintf("%q: must be the name of a Secret", name), "")
+		}
+	}
+	solvers, _ := acme["solvers"].([]any)
+	if len(solvers) == 0 {
+		p.Report(o, "spec.acme.solvers", "is empty: no host can be proved", "give one, such as http01")
+	}
+	for i, s := range solvers {
+		solver, _ := s.(map[string]any)
+		at := fmt.Sprintf("spec.acme.solvers[%d]", i)
+		if (solver["http01"] == nil) == (solver["dns01"] == nil) {
+			p.Report(o, at, "must have http01 or dns01, one of the two", "")
+		}
+		if http, ok := solver["http01"].(map[string]any); ok && http["ingress"] == nil && http["gatewayHTTPRoute"] == nil {
+			p.Report(o, at+".http01", "says not how requests reach the solver", "such as ingress: {ingressClassName: traefik}")
+		}
+		if dns, ok := solver["dns01"].(map[string]any); ok && len(dns) == 0 {
+			p.Report(o, at+".dns01", "names no provider", "")
+		}
+	}
+}
+
+// entryPointsOf returns the entry points that an Ingress or IngressRoute
+// states, and the field that states them.
+func entryPointsOf(o *Object) (names []string, field string) {
+	if o.ID.Kind != "IngressRoute" {
+		return entryPoints(o.GetAnnotations()), "metadata.annotations[" + entryPointsAnnotation + "]"
+	}
+	list, _ := at(o.fields(), "spec", "entryPoints").([]any)
+	for _, n := range list {
+		if name, ok := n.(string); ok {
+			names = append(names, name)
+		}
+	}
+	return names, "spec.entryPoints"
+}
