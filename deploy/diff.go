@@ -11,6 +11,7 @@ import (
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/diff"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/plan/apischema"
 )
 
 // Action is what happens to an object.
@@ -40,7 +41,7 @@ type Change struct {
 
 // fields compares two objects without what the server keeps for itself.
 func fields(before, after *unstructured.Unstructured) []diff.Field {
-	return diff.Fields(strip(before), strip(after))
+	return diff.Fields(strip(before), strip(after), apischema.Types())
 }
 
 // shorten cuts what is too long for a line, and says so.

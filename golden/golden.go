@@ -61,7 +61,7 @@ func Check(t testing.TB, tree render.Tree, o Options) {
 		}
 	}
 	rendered := renderings[0]
-	if text := diff.Text(diff.Files(rendered, renderings[1])); text != "" {
+	if text := diff.Text(diff.Files(rendered, renderings[1], nil)); text != "" {
 		t.Fatalf("two renderings of one tree differ, so nothing can be accepted in %s: what makes these fields must give the same each time, such as the keys of a map in order (-first +second):\n\n%s", o.Dir, text)
 	}
 	if o.Update {
@@ -81,7 +81,7 @@ func Check(t testing.TB, tree render.Tree, o Options) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text := diff.Text(diff.Files(accepted, rendered)); text != "" {
+	if text := diff.Text(diff.Files(accepted, rendered, nil)); text != "" {
 		fail(t, "rendered", o.Dir, text)
 	}
 }
@@ -98,7 +98,7 @@ func File(t testing.TB, name string, text []byte, update bool) {
 	case !errors.Is(err, fs.ErrNotExist):
 		t.Fatal(err)
 	}
-	differs := diff.Text(diff.Files(accepted, made))
+	differs := diff.Text(diff.Files(accepted, made, nil))
 	switch {
 	case differs == "":
 	case update:

@@ -9,10 +9,42 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/deploy"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/internal/sample"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/plan"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/plan/consequence"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"plan": main})
+	testscript.Main(m, map[string]func(){"plan": main, "sample": sampled, "render": rendered})
+}
+
+// sampled is the program for the sample, whose production gives up a host.
+func sampled() {
+	tree := func(environment string, images render.Images) (render.Tree, error) {
+		t, err := sample.Tree(environment, images)
+		t.Allowed = []consequence.Allowance{{Rule: "host", Object: "Ingress sample-apps/booking", Reason: "It is closed for good."}}
+		return t, err
+	}
+	os.Exit(plan.Command{
+		Name:         "plan",
+		Environments: sample.Environments().Names(),
+		Repositories: sample.Repositories(),
+		Tree:         tree,
+		Live:         deploy.Live,
+	}.Run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// rendered renders the sample.
+func rendered() {
+	os.Exit(render.Command{
+		Name:         "render",
+		Environments: sample.Environments().Names(),
+		Repositories: sample.Repositories(),
+		Tree:         sample.Tree,
+	}.Run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
 // TestScript runs the command as its users do; see testdata/script.

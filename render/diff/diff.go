@@ -26,6 +26,9 @@ const (
 	Created Op = "created"
 	Changed Op = "changed"
 	Deleted Op = "deleted"
+	// Moved is an object that another file holds now. Its fields may differ
+	// besides.
+	Moved Op = "moved"
 )
 
 // File is a file that is not the same in both renderings.
@@ -48,15 +51,18 @@ type Object struct {
 	ID object.ID
 	// Op is what happened to it.
 	Op Op
-	// Fields of a changed object that differ.
+	// From is the file that held a moved object before.
+	From string
+	// Fields of a changed or moved object that differ.
 	Fields []Field
 }
 
 // Field is a field that is not the same in both renderings.
 type Field struct {
 	// Path of the field, such as spec.template.spec.containers[portal].image.
-	// An element of a list is named by its name, where all elements have one
-	// of their own, and by its index from 0 where not.
+	// An element of a list is named by its keys, such as ports[53,UDP], or by
+	// its index from 0 where its list has none. A key that has its default is
+	// left out where another one is left.
 	Path string
 	// Was and Is are the values as JSON has them: nil, bool, int64, float64,
 	// string, []any or map[string]any. Nil where the field was or is not set.
@@ -69,7 +75,7 @@ type Field struct {
 // Files compares the files of two renderings, given by their path. YAML is
 // compared by object and field, everything else by line; so is YAML whose
 // objects are the same, and YAML that cannot be read.
-func Files(was, is map[string][]byte) []File {
+func Files(was, is map[string][]byte, schema Schema) []File {
 	paths := maps.Clone(was)
 	if paths == nil {
 		paths = make(map[string][]byte)
@@ -87,7 +93,7 @@ func Files(was, is map[string][]byte) []File {
 		case !bytes.Equal(before, now):
 			f := File{Path: path, Op: Changed}
 			if strings.HasSuffix(path, ".yaml") {
-				f.Objects = objectsOf(before, now)
+				f.Objects = objectsOf(before, now, schema)
 			}
 			if len(f.Objects) == 0 {
 				f.Lines = lines(string(before), string(now))
@@ -100,7 +106,7 @@ func Files(was, is map[string][]byte) []File {
 
 // objectsOf compares the objects of two texts. It returns none where a text
 // cannot be read.
-func objectsOf(before, now []byte) []Object {
+func objectsOf(before, now []byte, schema Schema) []Object {
 	was, err := read(before)
 	if err != nil {
 		return nil
@@ -109,7 +115,7 @@ func objectsOf(before, now []byte) []Object {
 	if err != nil {
 		return nil
 	}
-	return Objects(was, is)
+	return Objects(was, is, schema)
 }
 
 func read(text []byte) ([]*unstructured.Unstructured, error) {
@@ -126,7 +132,7 @@ func read(text []byte) ([]*unstructured.Unstructured, error) {
 
 // Objects compares two sets of objects by their identity. Where one identity
 // stands more than once, the first is compared with the first, and so on.
-func Objects(was, is []*unstructured.Unstructured) []Object {
+func Objects(was, is []*unstructured.Unstructured, schema Schema) []Object {
 	before, now := byID(was), byID(is)
 	ids := slices.AppendSeq(slices.Collect(maps.Keys(before)), maps.Keys(now))
 	slices.SortFunc(ids, object.ID.Compare)
@@ -140,7 +146,7 @@ func Objects(was, is []*unstructured.Unstructured) []Object {
 			case i >= len(is):
 				objects = append(objects, Object{ID: id, Op: Deleted})
 			default:
-				if fields := Fields(was[i].Object, is[i].Object); len(fields) > 0 {
+				if fields := Fields(was[i].Object, is[i].Object, schema); len(fields) > 0 {
 					objects = append(objects, Object{ID: id, Op: Changed, Fields: fields})
 				}
 			}
@@ -160,19 +166,19 @@ func byID(objects []*unstructured.Unstructured) map[object.ID][]*unstructured.Un
 
 // Fields compares two values as JSON has them, such as the content of two
 // objects. A field that is null is one that is not set.
-func Fields(was, is map[string]any) []Field {
-	return compare(nil, "", was, is)
+func Fields(was, is map[string]any, schema Schema) []Field {
+	return compare(nil, "", schema.of(is), was, is)
 }
 
-func compare(fields []Field, path string, was, is any) []Field {
+func compare(fields []Field, path string, t *Type, was, is any) []Field {
 	switch before := was.(type) {
 	case map[string]any:
 		if now, ok := is.(map[string]any); ok {
-			return compareMaps(fields, path, before, now)
+			return compareMaps(fields, path, t, before, now)
 		}
 	case []any:
 		if now, ok := is.([]any); ok {
-			return compareLists(fields, path, before, now)
+			return compareLists(fields, path, t, before, now)
 		}
 	}
 	if reflect.DeepEqual(was, is) {
@@ -181,11 +187,11 @@ func compare(fields []Field, path string, was, is any) []Field {
 	return append(fields, Field{Path: path, Was: was, Is: is})
 }
 
-func compareMaps(fields []Field, path string, was, is map[string]any) []Field {
+func compareMaps(fields []Field, path string, t *Type, was, is map[string]any) []Field {
 	keys := slices.AppendSeq(slices.Collect(maps.Keys(was)), maps.Keys(is))
 	slices.Sort(keys)
 	for _, key := range slices.Compact(keys) {
-		fields = compare(fields, child(path, key), was[key], is[key])
+		fields = compare(fields, child(path, key), t.Field(key), was[key], is[key])
 	}
 	return fields
 }
@@ -202,14 +208,15 @@ func child(path, key string) string {
 	return path + "." + key
 }
 
-func compareLists(fields []Field, path string, was, is []any) []Field {
-	before, beforeNames := byName(was)
-	now, nowNames := byName(is)
+func compareLists(fields []Field, path string, t *Type, was, is []any) []Field {
+	element, name, ordered := t.elements()
+	before, beforeNames := byName(was, name)
+	now, nowNames := byName(is, name)
 	if before != nil && now != nil {
 		names := slices.Concat(beforeNames, nowNames)
 		slices.Sort(names)
 		for _, name := range slices.Compact(names) {
-			fields = compare(fields, path+"["+name+"]", before[name], now[name])
+			fields = compare(fields, path+"["+name+"]", element, before[name], now[name])
 		}
 		common := func(names []string, other map[string]any) []any {
 			var list []any
@@ -220,7 +227,7 @@ func compareLists(fields []Field, path string, was, is []any) []Field {
 			}
 			return list
 		}
-		if was, is := common(beforeNames, now), common(nowNames, before); !reflect.DeepEqual(was, is) {
+		if was, is := common(beforeNames, now), common(nowNames, before); ordered && !reflect.DeepEqual(was, is) {
 			fields = append(fields, Field{Path: path, Was: was, Is: is, Order: true})
 		}
 		return fields
@@ -243,7 +250,7 @@ func compareLists(fields []Field, path string, was, is []any) []Field {
 		case i >= isEnd:
 			fields = append(fields, Field{Path: at, Was: was[i]})
 		default:
-			fields = compare(fields, at, was[i], is[i])
+			fields = compare(fields, at, element, was[i], is[i])
 		}
 	}
 	return fields
@@ -251,12 +258,11 @@ func compareLists(fields []Field, path string, was, is []any) []Field {
 
 // byName returns the elements of a list by their name, and the names in the
 // list's order. It returns nil where an element has none or shares it.
-func byName(list []any) (map[string]any, []string) {
+func byName(list []any, nameOf func(any) (string, bool)) (map[string]any, []string) {
 	named := make(map[string]any, len(list))
 	names := make([]string, len(list))
 	for i, e := range list {
-		m, _ := e.(map[string]any)
-		name, ok := m["name"].(string)
+		name, ok := nameOf(e)
 		if _, twice := named[name]; !ok || twice {
 			return nil, nil
 		}

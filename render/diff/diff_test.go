@@ -92,7 +92,7 @@ func TestText(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			was, is := document("v1", "A", "a", tc.was), document("v1", "A", "a", tc.is)
-			got := diff.Text(diff.Files(map[string][]byte{"f.yaml": []byte(was)}, map[string][]byte{"f.yaml": []byte(is)}))
+			got := diff.Text(diff.Files(map[string][]byte{"f.yaml": []byte(was)}, map[string][]byte{"f.yaml": []byte(is)}, nil))
 			if d := cmp.Diff("  f.yaml\n"+tc.want, got); d != "" {
 				t.Errorf("(-want +got)\n%s", d)
 			}
@@ -143,7 +143,7 @@ func TestFiles(t *testing.T) {
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			got := diff.Text(diff.Files(texts(tc.was), texts(tc.is)))
+			got := diff.Text(diff.Files(texts(tc.was), texts(tc.is), nil))
 			if tc.name == "the order of objects" {
 				if got == "" {
 					t.Error("two orders of the same objects are the same")
@@ -176,9 +176,9 @@ func TestSameText(t *testing.T) {
 	files := func(text string) map[string][]byte {
 		return map[string][]byte{"f.yaml": []byte(document("v1", "A", "a", text))}
 	}
-	first := diff.Text(diff.Files(files(was.String()), files(is.String())))
+	first := diff.Text(diff.Files(files(was.String()), files(is.String()), nil))
 	for range 20 {
-		if again := diff.Text(diff.Files(files(was.String()), files(is.String()))); again != first {
+		if again := diff.Text(diff.Files(files(was.String()), files(is.String()), nil)); again != first {
 			t.Fatal("another text for the same input")
 		}
 	}

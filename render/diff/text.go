@@ -37,6 +37,8 @@ func (o Object) text(b *strings.Builder) {
 		fmt.Fprintf(b, "  + %s: a new object\n", o.ID)
 	case Deleted:
 		fmt.Fprintf(b, "  - %s: no longer rendered\n", o.ID)
+	case Moved:
+		fmt.Fprintf(b, "    %s: moved here from %s\n", o.ID, o.From)
 	default:
 		fmt.Fprintf(b, "    %s\n", o.ID)
 	}

@@ -5,6 +5,7 @@ package plan
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"maps"
 	"reflect"
@@ -13,9 +14,12 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/diff"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/manifest"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/placeholder"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/plan/apischema"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/plan/consequence"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/plan/order"
 )
@@ -31,30 +35,68 @@ type Report struct {
 	Consequences []consequence.Consequence
 	// Allowed are the consequences that [Report.Allow] let pass.
 	Allowed []consequence.Allowed
-	// Order in which a deploy applies what changes.
-	Order []order.Stage
+	// Orders in which deploys apply what changes, one for each Tree.
+	Orders []Order
+}
+
+// Order in which a deploy applies what changes.
+type Order struct {
+	// In is the folder of the Tree, where there are several.
+	In string
+	// Stages, of which none is without steps.
+	Stages []order.Stage
 }
 
 // Hidden stands for a value of a Secret.
 const Hidden = "(hidden)"
 
-// Compare compares the files of two renderings, given by their path. It
-// refuses YAML that cannot be read: what is in it is not known to be nothing.
-func Compare(was, is map[string][]byte) (Report, error) {
-	before, errs := read(was, nil)
-	now, errs := read(is, errs)
+// Rendering is one side of a comparison.
+type Rendering struct {
+	// Files by their path, with slashes: manifests, whose names end in .yaml,
+	// and others.
+	Files map[string][]byte
+	// Loose objects stand in no file, as those of a stream or of a cluster do.
+	// They are compared with those of their identity, wherever these stand, and
+	// files that are no manifests are left out then.
+	Loose []*unstructured.Unstructured
+	// Alone reports that there are loose objects and no files, also where there
+	// is no object.
+	Alone bool
+}
+
+// stream is the file of loose objects that stand in no file of the other side.
+const stream = "manifests.yaml"
+
+// Compare compares two renderings. It refuses YAML that cannot be read: what
+// is in it is not known to be nothing.
+func Compare(was, is Rendering) (Report, error) {
+	before, errs := read(was.Files, nil)
+	now, errs := read(is.Files, errs)
 	if err := errs.Err(); err != nil {
 		return Report{}, err
 	}
-	files := diff.Files(was, is)
+	schema := apischema.Types()
+	var files []diff.File
+	if was.Alone || is.Alone {
+		withoutTemplates(before)
+		withoutTemplates(now)
+		place(was.Loose, before, now)
+		place(is.Loose, now, before)
+		files = diffObjects(before, now, schema)
+	} else {
+		files = diff.Files(was.Files, is.Files, schema)
+	}
 	for i := range files {
 		f := &files[i]
 		switch {
 		case f.Op != diff.Changed: // its objects come or go with it
-			f.Objects = diff.Objects(before[f.Path], now[f.Path])
+			f.Objects = diff.Objects(before[f.Path], now[f.Path], schema)
 		case len(f.Objects) == 0 && (holdsSecret(before[f.Path]) || holdsSecret(now[f.Path])):
 			f.Lines = []string{"  the text differs, and is hidden: there is a Secret in it"}
 		}
+	}
+	moved(files, before, now, schema)
+	for _, f := range files {
 		for _, o := range f.Objects {
 			hide(o)
 		}
@@ -62,7 +104,156 @@ func Compare(was, is map[string][]byte) (Report, error) {
 	slices.SortStableFunc(files, func(a, b diff.File) int {
 		return min(1, len(b.Objects)) - min(1, len(a.Objects))
 	})
-	return Report{Files: files, Consequences: consequence.Of(listed(before), listed(now)), Order: ordered(before, now)}, nil
+	r := Report{Files: files}
+	root := rootsOf(was.Files, is.Files)
+	parts := make(map[string]*part)
+	for _, side := range []struct {
+		files map[string][]*unstructured.Unstructured
+		was   bool
+	}{{before, true}, {now, false}} {
+		for _, path := range slices.Sorted(maps.Keys(side.files)) {
+			p := parts[root(path)]
+			if p == nil {
+				p = &part{was: make(map[string][]*unstructured.Unstructured), is: make(map[string][]*unstructured.Unstructured)}
+				parts[root(path)] = p
+			}
+			if side.was {
+				p.was[path] = side.files[path]
+			} else {
+				p.is[path] = side.files[path]
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(parts)) {
+		p := parts[name]
+		for _, c := range consequence.Of(listed(p.was), listed(p.is)) {
+			c.In = name
+			r.Consequences = append(r.Consequences, c)
+		}
+		if stages := ordered(p.was, p.is); len(stages) > 0 {
+			r.Orders = append(r.Orders, Order{name, stages})
+		}
+	}
+	slices.SortStableFunc(r.Consequences, func(a, b consequence.Consequence) int { return cmp.Compare(a.Severity, b.Severity) })
+	return r, nil
+}
+
+// part is the objects of one Tree.
+type part struct {
+	was, is map[string][]*unstructured.Unstructured
+}
+
+// rootsOf tells the folders of the Trees whose files these are, as their first
+// lines say: two environments side by side are two clusters. The root of what
+// says nothing is the folder that it lies in, where that is one, or none.
+func rootsOf(sides ...map[string][]byte) func(path string) string {
+	roots := make(map[string]bool)
+	for _, files := range sides {
+		for path, text := range files {
+			rendered, ok := render.RenderedPath(text)
+			if root, below := strings.CutSuffix(path, "/"+rendered); ok && below {
+				roots[root] = true
+			}
+		}
+	}
+	return func(path string) string {
+		for root := range roots {
+			if strings.HasPrefix(path, root+"/") {
+				return root
+			}
+		}
+		return ""
+	}
+}
+
+// withoutTemplates leaves out the files that are filled in by people and are
+// not applied as they are: of Secrets with a placeholder.
+func withoutTemplates(files map[string][]*unstructured.Unstructured) {
+	maps.DeleteFunc(files, func(_ string, objects []*unstructured.Unstructured) bool {
+		filled := func(o *unstructured.Unstructured) bool {
+			values, _, _ := unstructured.NestedStringMap(o.Object, "stringData")
+			for _, v := range values {
+				if placeholder.Is(v) {
+					return false
+				}
+			}
+			return true
+		}
+		return len(objects) > 0 && !slices.ContainsFunc(objects, func(o *unstructured.Unstructured) bool { return !isSecret(object.IDOf(o)) }) &&
+			!slices.ContainsFunc(objects, filled)
+	})
+}
+
+// place puts loose objects into the files that hold their like on the other
+// side.
+func place(loose []*unstructured.Unstructured, own, other map[string][]*unstructured.Unstructured) {
+	at := make(map[object.ID]string)
+	for path, objects := range other {
+		for _, o := range objects {
+			at[object.IDOf(o)] = path
+		}
+	}
+	for _, o := range loose {
+		path := cmp.Or(at[object.IDOf(o)], stream)
+		own[path] = append(own[path], o)
+	}
+}
+
+// diffObjects compares objects by their files.
+func diffObjects(was, is map[string][]*unstructured.Unstructured, schema diff.Schema) []diff.File {
+	var files []diff.File
+	paths := slices.AppendSeq(slices.Collect(maps.Keys(was)), maps.Keys(is))
+	slices.Sort(paths)
+	for _, path := range slices.Compact(paths) {
+		if objects := diff.Objects(was[path], is[path], schema); len(objects) > 0 {
+			files = append(files, diff.File{Path: path, Op: diff.Changed, Objects: objects})
+		}
+	}
+	return files
+}
+
+// moved joins an object that goes from one file and comes to another.
+func moved(files []diff.File, was, is map[string][]*unstructured.Unstructured, schema diff.Schema) {
+	type place struct{ file, object int }
+	gone := make(map[object.ID][]place)
+	for i, f := range files {
+		for j, o := range f.Objects {
+			if o.Op == diff.Deleted {
+				gone[o.ID] = append(gone[o.ID], place{i, j})
+			}
+		}
+	}
+	find := func(objects []*unstructured.Unstructured, id object.ID) map[string]any {
+		for _, o := range objects {
+			if object.IDOf(o) == id {
+				return o.Object
+			}
+		}
+		return nil
+	}
+	joined := make(map[place]bool)
+	for i := range files {
+		for j := range files[i].Objects {
+			o := &files[i].Objects[j]
+			if o.Op != diff.Created || len(gone[o.ID]) != 1 {
+				continue
+			}
+			from := gone[o.ID][0]
+			delete(gone, o.ID)
+			joined[from] = true
+			o.Op, o.From = diff.Moved, files[from.file].Path
+			o.Fields = diff.Fields(find(was[o.From], o.ID), find(is[files[i].Path], o.ID), schema)
+		}
+	}
+	for i := range files {
+		var rest []diff.Object
+		for j, o := range files[i].Objects {
+			if !joined[place{i, j}] {
+				rest = append(rest, o)
+			}
+		}
+		files[i].Objects = rest
+	}
 }
 
 // listed returns the objects of all files.
@@ -133,14 +324,22 @@ func read(files map[string][]byte, errs object.Findings) (map[string][]*unstruct
 		if !strings.HasSuffix(path, ".yaml") {
 			continue
 		}
-		documents, err := manifest.Read(bytes.NewReader(files[path]))
-		for _, f := range object.FindingsOf(err) {
-			f.File = path
-			errs = append(errs, f)
+		if list, wrong := parse(path, files[path]); len(list)+len(wrong) > 0 {
+			objects[path], errs = list, append(errs, wrong...)
 		}
-		for _, d := range documents {
-			objects[path] = append(objects[path], d.Object)
-		}
+	}
+	return objects, errs
+}
+
+// parse makes objects of one manifest.
+func parse(path string, text []byte) (objects []*unstructured.Unstructured, errs object.Findings) {
+	documents, err := manifest.Read(bytes.NewReader(text))
+	for _, f := range object.FindingsOf(err) {
+		f.File = path
+		errs = append(errs, f)
+	}
+	for _, d := range documents {
+		objects = append(objects, d.Object)
 	}
 	return objects, errs
 }
@@ -214,6 +413,7 @@ func (r Report) Summary() string {
 	add(count[diff.Created], "object is new", "objects are new")
 	add(count[diff.Changed], "object changes", "objects change")
 	add(count[diff.Deleted], "object is no longer rendered", "objects are no longer rendered")
+	add(count[diff.Moved], "object moves to another file", "objects move to another file")
 	add(others, "other file changes", "other files change")
 	var worst []string
 	for s, n := consequence.Refused, 0; s <= consequence.Restarts; s++ {
@@ -247,13 +447,14 @@ func (r Report) Text() string {
 	for _, a := range r.Allowed {
 		paragraph(&b, "allowed", a.String()+" Allowed: "+a.Reason+" ["+a.Rule+"]")
 	}
-	if len(r.Order) > 1 {
-		b.WriteString("\n  " + inOrder + "\n")
-		for i, s := range r.Order {
+	orders := r.steps()
+	for _, o := range orders {
+		b.WriteString("\n  " + o.title() + "\n")
+		for i, s := range o.Stages {
 			wrap(&b, fmt.Sprintf("  %d. ", i+1), s.String())
 		}
 	}
-	if len(r.Consequences)+len(r.Allowed) > 0 || len(r.Order) > 1 {
+	if len(r.Consequences)+len(r.Allowed)+len(orders) > 0 {
 		b.WriteString("\n")
 	}
 	return b.String() + diff.Text(r.Files)
@@ -262,7 +463,17 @@ func (r Report) Text() string {
 // width of a line for a terminal.
 const width = 120
 
-const inOrder = "A deploy applies this in the order:"
+// steps are the orders that are worth telling: those of more than one stage.
+func (r Report) steps() []Order {
+	return slices.DeleteFunc(slices.Clone(r.Orders), func(o Order) bool { return len(o.Stages) < 2 })
+}
+
+func (o Order) title() string {
+	if o.In != "" {
+		return "A deploy of " + o.In + " goes in this order:"
+	}
+	return "A deploy goes in this order:"
+}
 
 // paragraph writes a consequence behind the word that says how bad it is.
 func paragraph(b *strings.Builder, word, text string) {
@@ -334,7 +545,11 @@ func (r Report) markdownConsequences(b *strings.Builder, limit int) {
 		if n := i - len(r.Consequences); n >= 0 {
 			word, reason = "allowed", " Allowed: "+prose(r.Allowed[n].Reason)
 		}
-		line := "- **" + word + "** " + code(c.Object.String())
+		line := "- **" + word + "** "
+		if c.In != "" {
+			line += prose(c.In) + ": "
+		}
+		line += code(c.Object.String())
 		if c.Field != "" {
 			line += " " + code(c.Field)
 		}
@@ -354,15 +569,14 @@ func (r Report) markdownConsequences(b *strings.Builder, limit int) {
 
 // markdownOrder writes the order, folded, where there is one and room for it.
 func (r Report) markdownOrder(b *strings.Builder, limit int) {
-	if len(r.Order) < 2 {
-		return
-	}
-	section := "\n<details><summary>" + inOrder + "</summary>\n\n"
-	for i, s := range r.Order {
-		section += fmt.Sprintf("%d. %s\n", i+1, prose(s.String()))
-	}
-	if section += "\n</details>\n"; limit <= 0 || b.Len()+len(section) <= limit {
-		b.WriteString(section)
+	for _, o := range r.steps() {
+		section := "\n<details><summary>" + escape(o.title()) + "</summary>\n\n"
+		for i, s := range o.Stages {
+			section += fmt.Sprintf("%d. %s\n", i+1, prose(s.String()))
+		}
+		if section += "\n</details>\n"; limit <= 0 || b.Len()+len(section) <= limit {
+			b.WriteString(section)
+		}
 	}
 }
 

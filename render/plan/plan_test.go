@@ -20,7 +20,7 @@ func compare(t *testing.T, was, is map[string]string) Report {
 		}
 		return all
 	}
-	r, err := Compare(bytes(was), bytes(is))
+	r, err := Compare(Rendering{Files: bytes(was)}, Rendering{Files: bytes(is)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +238,7 @@ func TestStatus(t *testing.T) {
 		{[]string{"-fail-on", "worst"}, 2},
 		{[]string{"-to", "nowhere"}, 1},
 	} {
-		if got := (Command{Name: "plan"}).Run(append([]string{"-from", a, "-to", b}, tc.args...), io.Discard, io.Discard); got != tc.want {
+		if got := (Command{Name: "plan"}).Run(append([]string{"-from", a, "-to", b}, tc.args...), nil, io.Discard, io.Discard); got != tc.want {
 			t.Errorf("%v: exit status %d, want %d", tc.args, got, tc.want)
 		}
 	}
@@ -254,7 +254,7 @@ func TestOrder(t *testing.T) {
 	is := map[string]string{"a.yaml": config("changes", "2") + config("stays", "1") + strings.Replace(service, "port: 80", "port: 81", 1) + config("comes", "1")}
 	r := compare(t, was, is)
 	const want = `
-  A deploy applies this in the order:
+  A deploy goes in this order:
   1. apply ConfigMap shop/changes, ConfigMap shop/comes (what pods need)
   2. apply Service shop/web (traffic)
   3. delete ConfigMap shop/goes (what goes)

@@ -2,9 +2,11 @@ package plan
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -21,8 +23,46 @@ func isRendered(name string) bool {
 	return slices.Contains([]string{".yaml", ".yml", ".md", ".txt"}, path.Ext(name))
 }
 
-// directory reads the rendered files of a directory, by their path in it.
-func directory(dir string) (map[string][]byte, error) {
+// source reads one side. Directory is what git:REV is of where it names none.
+func source(ctx context.Context, name, directory string, stdin io.Reader) (Rendering, error) {
+	if rest, ok := strings.CutPrefix(name, "git:"); ok {
+		rev, named, _ := strings.Cut(rest, ":")
+		files, err := revision(ctx, rev, cmp.Or(named, directory))
+		return Rendering{Files: files}, err
+	}
+	if directoryOf(name) != "" {
+		files, err := readDirectory(name)
+		return Rendering{Files: files}, err
+	}
+	var text []byte
+	var err error
+	if name == "-" {
+		text, err = io.ReadAll(stdin)
+		name = "standard input"
+	} else {
+		text, err = os.ReadFile(name)
+	}
+	if err != nil {
+		return Rendering{}, err
+	}
+	objects, errs := parse(name, text)
+	return Rendering{Loose: objects, Alone: true}, errs.Err()
+}
+
+// directoryOf returns the name where it is one of a directory, and nothing
+// where it is one of a file, standard input or git.
+func directoryOf(name string) string {
+	if name == "" || name == "-" || strings.HasPrefix(name, "git:") {
+		return ""
+	}
+	if info, err := os.Stat(name); err == nil && !info.IsDir() {
+		return ""
+	}
+	return name
+}
+
+// readDirectory reads the rendered files of a directory, by their path in it.
+func readDirectory(dir string) (map[string][]byte, error) {
 	files := make(map[string][]byte)
 	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
 		switch {

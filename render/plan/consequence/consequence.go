@@ -62,6 +62,9 @@ type Consequence struct {
 	Rule string
 	// Severity of the consequence.
 	Severity Severity
+	// In is the folder of the rendering that it is about, where several stand
+	// side by side. A rule leaves it empty.
+	In string
 	// Object that it is about.
 	Object object.ID
 	// Field of the object. Empty where the whole object is meant.
@@ -75,6 +78,9 @@ type Consequence struct {
 // String returns the consequence in one line, without its severity.
 func (c Consequence) String() string {
 	s := c.Object.String() + ": "
+	if c.In != "" {
+		s = c.In + ": " + s
+	}
 	if c.Field != "" {
 		s += c.Field + ": "
 	}
