@@ -98,9 +98,10 @@ func certManagerRules() []Rule {
 	}, {
 		ID:       "tls-host",
 		Severity: object.Warning,
-		Doc:      "A host of an Ingress that none of its certificates covers answers HTTPS with Traefik's default certificate; one that stands in the certificate alone is answered by nobody.",
+		Doc:      "A host of an Ingress or IngressRoute that none of its certificates covers answers HTTPS with Traefik's default certificate; one that stands in the certificate alone is answered by nobody.",
 		Source:   "Kubernetes documentation, 'Ingress', TLS",
 		Run: func(p *Pass) {
+			routeHosts(p)
 			for _, o := range p.Kind("networking.k8s.io", "Ingress") {
 				i := As[*networkingv1.Ingress](o)
 				if i == nil {

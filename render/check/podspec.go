@@ -278,6 +278,9 @@ func podValues(p *Pass, pods pods) {
 		if strings.TrimSpace(c.Image) != c.Image {
 			p.Report(o, at("image"), "has a space before or after it", "")
 		}
+		if c.RestartPolicy != nil {
+			stated(p, o, at("restartPolicy"), *c.RestartPolicy, corev1.ContainerRestartPolicyAlways, corev1.ContainerRestartPolicyOnFailure, corev1.ContainerRestartPolicyNever)
+		}
 		switch c.ImagePullPolicy {
 		case "", corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever:
 		default:

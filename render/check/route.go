@@ -30,12 +30,22 @@ func routeRules() []Rule {
 							p.Report(o, at+"match", problem, remedy)
 						}
 					}
+					middlewares, _ := route["middlewares"].([]any)
+					for k, m := range middlewares {
+						middleware, _ := m.(map[string]any)
+						if name, ok := middleware["name"].(string); ok && name == "" {
+							p.Report(o, fmt.Sprintf("%smiddlewares[%d].name", at, k), "is empty", "name the Middleware")
+						}
+					}
 					services, _ := route["services"].([]any)
 					if len(services) == 0 {
 						p.Report(o, at+"services", "is empty: the route leads nowhere", "name a Service and its port")
 					}
 					for k, s := range services {
 						service, _ := s.(map[string]any)
+						if name, ok := service["name"].(string); ok && name == "" {
+							p.Report(o, fmt.Sprintf("%sservices[%d].name", at, k), "is empty", "name the Service")
+						}
 						if kind, _ := service["kind"].(string); kind != "TraefikService" && service["port"] == nil {
 							p.Report(o, fmt.Sprintf("%sservices[%d].port", at, k), "is empty, and Traefik leaves the route out", "name the port of the Service")
 						}
@@ -75,6 +85,54 @@ func routeRules() []Rule {
 			}
 		},
 	}}
+}
+
+// hostOf finds the hosts that a rule of Traefik asks for.
+var hostOf = regexp.MustCompile("\\bHost\\(`([^`]+)`\\)")
+
+// routeHosts reports hosts of IngressRoutes that their certificates do not
+// cover, as far as those are under check.
+func routeHosts(p *Pass) {
+	type secret struct{ namespace, name string }
+	certificates := make(map[secret][]string)
+	in := make(map[string][]*Object) // by namespace
+	for _, o := range p.Kind(certManager, "Certificate") {
+		names, _ := at(o.fields(), "spec", "dnsNames").([]any)
+		name, _ := at(o.fields(), "spec", "secretName").(string)
+		for _, n := range names {
+			if host, ok := n.(string); ok {
+				certificates[secret{o.ID.Namespace, name}] = append(certificates[secret{o.ID.Namespace, name}], host)
+			}
+		}
+		in[o.ID.Namespace] = append(in[o.ID.Namespace], o)
+	}
+	for _, o := range p.Kind(traefik, "IngressRoute") {
+		tls, _ := at(o.fields(), "spec", "tls").(map[string]any)
+		name, _ := tls["secretName"].(string)
+		routes, _ := at(o.fields(), "spec", "routes").([]any)
+		for i, r := range routes {
+			match, _ := at(map[string]any{"route": r}, "route", "match").(string)
+			for _, m := range hostOf.FindAllStringSubmatch(match, -1) {
+				host := m[1]
+				covered := func(names []string) bool {
+					return slices.ContainsFunc(names, func(name string) bool { return covers(name, host) })
+				}
+				names, known := certificates[secret{o.ID.Namespace, name}]
+				if name != "" && known && !covered(names) {
+					p.Report(o, fmt.Sprintf("spec.routes[%d].match", i), host+" is not in the certificate of "+name, "its hosts are "+strings.Join(names, ", "))
+				}
+				if name != "" || tls["certResolver"] != nil {
+					continue
+				}
+				for _, c := range in[o.ID.Namespace] {
+					kept, _ := at(c.fields(), "spec", "secretName").(string)
+					if covered(certificates[secret{o.ID.Namespace, kept}]) {
+						p.Report(o, "spec.tls.secretName", c.ID.String()+" is for "+host+", and the route does not use it", "name its Secret, "+kept)
+					}
+				}
+			}
+		}
+	}
 }
 
 // matchers are what a rule of Traefik can ask for.
