@@ -1,6 +1,7 @@
 package check
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -21,6 +22,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/placeholder"
 )
 
 func specRules() []Rule {
@@ -40,6 +42,7 @@ func specRules() []Rule {
 			each(p, "networking.k8s.io", "NetworkPolicy", networkPolicySpec)
 			each(p, "policy", "PodDisruptionBudget", budgetSpec)
 			each(p, "autoscaling", "HorizontalPodAutoscaler", autoscalerSpec)
+			each(p, "", "Secret", secretSpec)
 			each(p, "networking.k8s.io", "IngressClass", ingressClassSpec)
 			each(p, "", "ResourceQuota", quotaSpec)
 			each(p, "", "LimitRange", limitRangeSpec)
@@ -216,6 +219,43 @@ func serviceSpec(p *Pass, o *Object, s *corev1.Service) {
 			case other.Port == port.Port && protocol(other.Protocol) == protocol(port.Protocol):
 				p.Report(o, at("port"), fmt.Sprintf("two ports are %d/%s", port.Port, protocol(port.Protocol)), "each needs its own")
 			}
+		}
+	}
+}
+
+// secretKeys are the keys that a type of Secret demands.
+var secretKeys = map[corev1.SecretType][]string{
+	corev1.SecretTypeDockerConfigJson: {corev1.DockerConfigJsonKey},
+	corev1.SecretTypeDockercfg:        {corev1.DockerConfigKey},
+	corev1.SecretTypeTLS:              {corev1.TLSCertKey, corev1.TLSPrivateKeyKey},
+	corev1.SecretTypeSSHAuth:          {corev1.SSHAuthPrivateKey},
+}
+
+func secretSpec(p *Pass, o *Object, s *corev1.Secret) {
+	value := func(key string) ([]byte, bool) {
+		if text, ok := s.StringData[key]; ok {
+			return []byte(text), true
+		}
+		data, ok := s.Data[key]
+		return data, ok
+	}
+	for _, key := range secretKeys[s.Type] {
+		text, ok := value(key)
+		switch {
+		case !ok:
+			p.Report(o, "data["+key+"]", "is not there, and a Secret of type "+string(s.Type)+" has it", "")
+		case (key == corev1.DockerConfigJsonKey || key == corev1.DockerConfigKey) && !json.Valid(text) && !placeholder.Is(string(text)):
+			p.Report(o, "data["+key+"]", "is no JSON", "")
+		}
+	}
+	if s.Type == corev1.SecretTypeServiceAccountToken && s.Annotations[corev1.ServiceAccountNameKey] == "" {
+		p.Report(o, "metadata.annotations["+corev1.ServiceAccountNameKey+"]", "is empty", "name the ServiceAccount whose token it is")
+	}
+	if s.Type == corev1.SecretTypeBasicAuth {
+		_, user := value(corev1.BasicAuthUsernameKey)
+		_, password := value(corev1.BasicAuthPasswordKey)
+		if !user && !password {
+			p.Report(o, "data", "has neither username nor password, and a Secret of type "+string(s.Type)+" has them", "")
 		}
 	}
 }
