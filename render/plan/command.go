@@ -100,7 +100,7 @@ func (a *allowances) Set(value string) error {
 }
 
 // formats of standard output.
-var formats = []string{"text", "markdown", "json"}
+var formats = []string{"text", "markdown", "json", "html"}
 
 // Run compares as the arguments say, without the program's name, and returns
 // the exit status: 0, 1 for what cannot be read or written, 2 for flags that
@@ -240,11 +240,16 @@ func (c Command) run(ctx context.Context, a arguments, stdin io.Reader, p cli.Pr
 		text = report.Markdown(0)
 	case "json":
 		text = report.JSON()
+	case "html":
+		text, err = report.HTML()
 	default:
 		text = report.Text()
 		if takesColours(p.Stdout) {
 			text = coloured(text)
 		}
+	}
+	if err != nil {
+		return err
 	}
 	if _, err := io.WriteString(p.Stdout, text); err != nil {
 		return err
@@ -395,15 +400,11 @@ that runs the first of them, worst first, the order in which a deploy applies
 it, and the objects and fields that change. It changes nothing, and prints no
 value of a Secret.
 
-	refused      the API server does not take it
-	down         requests fail, for a while or for good
-	signed-out   users must sign in again
-	first        what must be there, or be done, before
-	weaker       less is watched, limited or kept apart
-	left-behind  what stays in the cluster and is no longer rendered
-	restarts     pods that are replaced, or keep what they have read
-
 `, c.Name)
+	for _, m := range meanings {
+		fmt.Fprintf(w, "\t%-12s %s\n", m.severity, m.is)
+	}
+	fmt.Fprintln(w)
 	example := func(args, what string) { fmt.Fprintf(w, "\t%-44s # %s\n", c.Name+" "+args, what) }
 	if c.Tree != nil {
 		example("-from git:main", "what the definitions change, since then")
@@ -413,6 +414,7 @@ value of a Secret.
 	}
 	example("-from git:main -to golden", "what a branch changes")
 	example("-from out -to golden/production", "two directories")
+	example("-from a -to b -format html", "one page, with a picture")
 	example("-from a -to b -fail-on down", "exit status 3 where something is refused or down")
 	fmt.Fprintln(w)
 	flags.SetOutput(w)

@@ -35,6 +35,8 @@ type Report struct {
 	Consequences []consequence.Consequence
 	// Allowed are the consequences that [Report.Allow] let pass.
 	Allowed []consequence.Allowed
+	// Pictures of the Trees that change.
+	Pictures []Picture
 	// Orders in which deploys apply what changes, one for each Tree.
 	Orders []Order
 }
@@ -132,6 +134,7 @@ func Compare(was, is Rendering) (Report, error) {
 		}
 		if stages := ordered(p.was, p.is); len(stages) > 0 {
 			r.Orders = append(r.Orders, Order{name, stages})
+			r.Pictures = append(r.Pictures, Picture{name, consequence.TierOf(listed(p.was), listed(p.is))})
 		}
 	}
 	slices.SortStableFunc(r.Consequences, func(a, b consequence.Consequence) int { return cmp.Compare(a.Severity, b.Severity) })

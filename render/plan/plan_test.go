@@ -48,7 +48,11 @@ func TestSecrets(t *testing.T) {
 				is = "apiVersion: v1\n" + tc.is + "\nmetadata: {name: a}\n"
 			}
 			r := compare(t, map[string]string{"s.yaml": file("Secret", tc.was)}, map[string]string{"s.yaml": is})
-			for _, text := range []string{r.Text(), r.Markdown(0), r.Markdown(100)} {
+			html, err := r.HTML()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, text := range []string{r.Text(), r.Markdown(0), r.Markdown(100), r.JSON(), html} {
 				if strings.Contains(text, old) || strings.Contains(text, now) {
 					t.Errorf("tells the value:\n%s", text)
 				}
@@ -268,5 +272,63 @@ func TestOrder(t *testing.T) {
 	}
 	if got := compare(t, was, map[string]string{"a.yaml": strings.Replace(was["a.yaml"], "A: 1", "A: 2", 1)}).Text(); strings.Contains(got, "order") {
 		t.Errorf("the order of one step is told:\n%s", got)
+	}
+}
+
+// TestHTML: the page needs nothing from elsewhere, and what names and values
+// hold stays text.
+func TestHTML(t *testing.T) {
+	const nasty = "</title><script src=//x>&</pre>"
+	config := "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {KEY: '" + nasty + "', OTHER: %s}\n"
+	r := compare(t, map[string]string{"<b>.yaml": fmt.Sprintf(config, "'"+nasty+"1'")}, map[string]string{"<b>.yaml": fmt.Sprintf(config, "'"+nasty+"2'")})
+	r.From, r.To = nasty, nasty
+	page, err := r.HTML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(page, nasty) || !strings.Contains(page, "&lt;/title&gt;&lt;script src=//x&gt;&amp;&lt;/pre&gt;2") || !strings.Contains(page, "&lt;b&gt;.yaml") {
+		t.Errorf("what is shown is not escaped:\n%s", page)
+	}
+	for _, from := range []string{"<script", "<link", "<img", "<iframe", "src=", "@import", "http://", "https://"} {
+		if strings.Contains(strings.ReplaceAll(page, "script src=//x", ""), from) {
+			t.Errorf("the page needs something from elsewhere: %s", from)
+		}
+	}
+	if strings.Count(page, "url(") != strings.Count(page, "url(#") {
+		t.Error("the page loads an address")
+	}
+	for _, want := range []string{"prefers-color-scheme: dark", "@media print", "<!doctype html>", "<title>1 object changes.</title>"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("%s is not in the page", want)
+		}
+	}
+}
+
+// TestPicture: of a tier that is too large for a picture, what changes is drawn
+// and the rest is counted.
+func TestPicture(t *testing.T) {
+	var was, is strings.Builder
+	for i := range 200 {
+		one := fmt.Sprintf("---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: app-%03d, namespace: shop}\nspec: {replicas: %%d, template: {spec: {containers: []}}}\n", i)
+		fmt.Fprintf(&was, one, 2)
+		fmt.Fprintf(&is, one, 2+i/199)
+	}
+	r := compare(t, map[string]string{"a.yaml": was.String()}, map[string]string{"a.yaml": is.String()})
+	page, err := r.HTML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(page, ">shop/app-199<") || strings.Contains(page, ">shop/app-198<") || !strings.Contains(page, "199 more, which do not change, are not drawn") {
+		t.Error("what changes is not what is drawn")
+	}
+}
+
+// TestColours: the words and lines that a terminal shows in colours, and no
+// others.
+func TestColours(t *testing.T) {
+	got := coloured("1 down: 1 object changes.\n  down         Service a: b\n               down below\n  allowed      x\n    -   a: b\n  + New b\n")
+	want := "1 down: 1 object changes.\n  " + red + "down" + plain + "         Service a: b\n               down below\n  allowed      x\n    " + red + "-   a: b" + plain + "\n  " + green + "+ New b" + plain + "\n"
+	if got != want {
+		t.Errorf("got %q\nwant %q", got, want)
 	}
 }

@@ -106,7 +106,7 @@ type Rule struct {
 
 // Rules are all rules, by the severity of what they find.
 func Rules() []Rule {
-	return slices.Concat(refusedRules(), rightRules(), serviceRules(), routeRules(), networkRules(), downRules(), sessionRules(), firstRules(), weakerRules(), leftRules(), restartRules())
+	return slices.Concat(refusedRules(), rightRules(), serviceRules(), routeRules(), networkRules(), downRules(), sessionRules(), firstRules(), layerRules(), weakerRules(), doorRules(), leftRules(), restartRules())
 }
 
 // Pass is one rule at work on a change.

@@ -97,10 +97,11 @@ func routeRules() []Rule {
 		Source: "cert-manager, pkg/controller/certificate-shim; Traefik, pkg/provider/kubernetes/ingress: getCertificates",
 		Run: func(p *Pass) {
 			was, is := p.Was.routes(), p.Is.routes()
-			filled := make(map[object.ID]bool)
+			filled := make(map[object.ID][]string) // the hosts of a Secret
 			for id, secrets := range was.secret {
-				for _, name := range secrets {
-					filled[object.ID{Kind: "Secret", Namespace: id.Namespace, Name: name}] = true
+				for host, name := range secrets {
+					secret := object.ID{Kind: "Secret", Namespace: id.Namespace, Name: name}
+					filled[secret] = append(filled[secret], host)
 				}
 			}
 			for _, host := range sorted(is.of) {
@@ -111,7 +112,7 @@ func routeRules() []Rule {
 				name := is.secret[to][host]
 				served := slices.ContainsFunc(was.of[host], func(id object.ID) bool { return was.secret[id][host] != "" })
 				secret := object.ID{Kind: "Secret", Namespace: to.Namespace, Name: name}
-				if !served || filled[secret] || p.Was.byID[secret] != nil {
+				if !served || slices.Contains(filled[secret], host) || p.Was.byID[secret] != nil && filled[secret] == nil {
 					continue
 				}
 				if name == "" {
@@ -119,6 +120,9 @@ func routeRules() []Rule {
 					continue
 				}
 				do := "Keep the name of the Secret, or issue it first with a Certificate of that secretName"
+				if filled[secret] != nil {
+					do = "Give the host a Secret of its own, issued first with a Certificate of that secretName"
+				}
 				if !slices.ContainsFunc(issuers, func(a string) bool { return text(p.Is.byID[to].Fields, "metadata", "annotations", a) != "" }) {
 					do = "Fill the Secret first: no annotation lets cert-manager do it"
 				}
