@@ -393,7 +393,7 @@ func (c *checker) distinct(values map[secret.Ref]string) {
 	holder := make(map[string]secret.Ref)
 	for _, ref := range c.set.refs() {
 		k, value := c.keys[ref], values[ref]
-		if _, random := k.Format.(generator); !random || value == "" || k.Value != "" {
+		if _, random := k.Format.(secret.Generator); !random || value == "" || k.Value != "" {
 			continue
 		}
 		other, taken := holder[value]

@@ -170,7 +170,7 @@ func makeValue(g group, keys map[secret.Ref]secret.Key, random io.Reader) (strin
 		return "", nil
 	}
 	for _, ref := range g {
-		format, ok := keys[ref].Format.(generator)
+		format, ok := keys[ref].Format.(secret.Generator)
 		if !ok {
 			continue
 		}

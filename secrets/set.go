@@ -9,7 +9,6 @@ package secrets
 import (
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
@@ -77,11 +76,6 @@ func (s Set) domains() *domain.Domains {
 // isForeign reports whether the value names a host of another environment.
 func (s Set) isForeign(value string) bool {
 	return slices.ContainsFunc(s.domains().Find([]byte(value)), func(h domain.Hit) bool { return h.Foreign })
-}
-
-// generator is a Format that a program can fill.
-type generator interface {
-	Generate(random io.Reader) (string, error)
 }
 
 // keys finds every key of the Set.

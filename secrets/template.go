@@ -107,7 +107,7 @@ func keyComment(k secret.Key, repeatedBy []secret.Ref) []string {
 		lines = append(lines, "Same value as "+place(k.SameAs))
 	case k.Made != nil:
 		lines = append(lines, "Made of "+place(k.Made.Of)+": "+k.Made.Before+"…"+k.Made.After)
-	case k.FormatSaysMore():
+	case k.Format != nil && !strings.Contains(k.Source, k.Format.String()):
 		lines = append(lines, "Format: "+k.Format.String())
 	}
 	for _, r := range repeatedBy {

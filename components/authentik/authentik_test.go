@@ -210,7 +210,7 @@ func TestAgreesWithApp(t *testing.T) {
 					t.Errorf("%v has no type", uri)
 				}
 			}
-			for _, name := range []string{nuxt.KeyRedirectURI, "NUXT_OIDC_PROVIDERS_OIDC_REDIRECT_URI"} {
+			for _, name := range []string{"NUXT_OIDC_REDIRECT_URI", "NUXT_OIDC_PROVIDERS_OIDC_REDIRECT_URI"} {
 				if !slices.Contains(signIn, env[name]) {
 					t.Errorf("the app asks for %s (%s), the provider allows %v", env[name], name, signIn)
 				}
@@ -232,7 +232,7 @@ func TestAgreesWithApp(t *testing.T) {
 			}
 
 			slug := application.ident["slug"].(string)
-			issuer := env[nuxt.KeyAuthURL] + "/application/o/" + slug + "/"
+			issuer := env["NUXT_PUBLIC_AUTH_URL"] + "/application/o/" + slug + "/"
 			for got, want := range map[string]string{
 				issuer:                  c.Issuer(),
 				issuer + "end-session/": env["NUXT_OIDC_PROVIDERS_OIDC_LOGOUT_URL"],

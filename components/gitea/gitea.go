@@ -97,8 +97,8 @@ type Runner struct {
 	Changes []components.Change
 }
 
-// KeyToken is the key of the registration token in the runner's Secret.
-const KeyToken = "token"
+// keyToken is the key of the registration token in the runner's Secret.
+const keyToken = "token"
 
 const (
 	// grace is how long jobs may take to end when the pod must go: as long as
@@ -125,7 +125,7 @@ func (r Runner) Secret() secret.Contract {
 	return secret.Contract{
 		Name: r.SecretName, Namespace: r.Namespace,
 		Keys: []secret.Key{{
-			Name:    KeyToken,
+			Name:    keyToken,
 			Purpose: "Registers the runner " + r.Name + " with Gitea at its first start; afterwards the runner has a token of its own in " + dataDir,
 			Source:  "Gitea, Settings → Actions → Runners → Create new runner, of the site, the organization or the repository that may use it",
 		}},
@@ -382,7 +382,7 @@ func (r Runner) deployment(files map[string]string) object.Object {
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		fmt.Fprintf(sum, "%s\x00%s\x00", name, files[name])
 	}
-	token := r.Secret().Key(KeyToken)
+	token := r.Secret().Key(keyToken)
 	run := corev1.VolumeMount{Name: "run", MountPath: runDir}
 	docker := corev1.VolumeMount{Name: "docker", MountPath: dockerDir}
 	look := docker

@@ -106,10 +106,10 @@ type RepositorySecret struct {
 
 // The repository secrets of a [Workflow].
 const (
-	// SecretRegistry may push packages, which the job's own token may not.
-	SecretRegistry = "REGISTRY_TOKEN"
-	// SecretKubeconfig is the access to the cluster, in base64.
-	SecretKubeconfig = "KUBECONFIG_B64"
+	// secretRegistry may push packages, which the job's own token may not.
+	secretRegistry = "REGISTRY_TOKEN"
+	// secretKubeconfig is the access to the cluster, in base64.
+	secretKubeconfig = "KUBECONFIG_B64"
 )
 
 // Secrets are the contracts of the secrets that the workflow reads. They are
@@ -118,13 +118,13 @@ func (w Workflow) Secrets() []RepositorySecret {
 	w = w.withDefaults()
 	return []RepositorySecret{
 		{
-			Name:     SecretRegistry,
+			Name:     secretRegistry,
 			Purpose:  "Pushes the images to " + strings.Join(w.registries(), ", "),
 			Source:   "an access token of a Gitea user who may write packages there, with the scope `write:package` and no other: Gitea, Settings → Applications",
 			Rotation: "at any time: make another token, store it, delete the old one",
 		},
 		{
-			Name:     SecretKubeconfig,
+			Name:     secretKubeconfig,
 			Purpose:  "Deploys to the cluster, with the rights of the deployer",
 			Source:   "`go run ./cmd/kubeconfig -base64`",
 			Rotation: "at any time: `go run ./cmd/kubeconfig -base64 -replace`; the old one ends at once",
@@ -132,15 +132,15 @@ func (w Workflow) Secrets() []RepositorySecret {
 	}
 }
 
-// Path is where the workflow belongs in the repository.
-func (w Workflow) Path() string {
+// path is where the workflow belongs in the repository.
+func (w Workflow) path() string {
 	return ".gitea/workflows/" + w.withDefaults().Name + ".yml"
 }
 
-// Install is the command that puts the accepted rendering where Gitea reads
+// install is the command that puts the accepted rendering where Gitea reads
 // it, for the root of the repository.
-func (w Workflow) Install() string {
-	return "mkdir -p " + path.Dir(w.Path()) + " && cp " + path.Join(w.Folder, w.Rendered) + " " + w.Path()
+func (w Workflow) install() string {
+	return "mkdir -p " + path.Dir(w.path()) + " && cp " + path.Join(w.Folder, w.Rendered) + " " + w.path()
 }
 
 // Assumptions returns what nobody has confirmed of the workflow.
@@ -414,7 +414,7 @@ func (w Workflow) check() list {
 		checkout(entry{"BASE", "${{ github.event.pull_request.merge_base || github.event.pull_request.base.sha }}"}),
 		{{"name", "The installed workflow is the rendered one"}, {"env", list{
 			{"RENDERED", path.Join(w.Folder, w.Rendered)},
-			{"INSTALLED", w.Path()},
+			{"INSTALLED", w.path()},
 			{"FOLDERS", strings.Join(w.folders(), " ")},
 		}}, {"run", installedScript}},
 	}
@@ -487,7 +487,7 @@ func (w Workflow) build(a WorkflowApp) list {
 				{"env", list{
 					{"REGISTRY", registryHost(a.Repository)},
 					{"REPOSITORY", a.Repository},
-					{SecretRegistry, "${{ secrets." + SecretRegistry + " }}"},
+					{secretRegistry, "${{ secrets." + secretRegistry + " }}"},
 				}},
 				{"run", pushScript},
 			},
@@ -516,7 +516,7 @@ func (w Workflow) deploy(builds []string) list {
 					{"name", "Deploy"},
 					{"working-directory", w.Folder},
 					{"env", list{
-						{SecretKubeconfig, "${{ secrets." + SecretKubeconfig + " }}"},
+						{secretKubeconfig, "${{ secrets." + secretKubeconfig + " }}"},
 						{"DIGESTS", strings.Join(digests, " ")},
 					}},
 					{"run", deployScript},

@@ -182,8 +182,8 @@ func TestWorkflowInstalled(t *testing.T) {
 	file, text := parse(t, pipeline())
 	step := file.Jobs["check"].Steps[1]
 	const mend = "mkdir -p .gitea/workflows && cp ship/golden/ci.yml .gitea/workflows/ci.yml"
-	if got := pipeline().Install(); got != mend {
-		t.Errorf("Install is %s", got)
+	if got := pipeline().install(); got != mend {
+		t.Errorf("install is %s", got)
 	}
 	for _, tc := range []struct {
 		name  string

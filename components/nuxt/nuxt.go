@@ -79,14 +79,14 @@ type RedisSessions struct {
 // redirect URI are the app's own names: the module reads them under its own,
 // which are set beside them from the same keys.
 const (
-	KeyClientID          = "NUXT_OIDC_CLIENT_ID"
-	KeyClientSecret      = "NUXT_OIDC_CLIENT_SECRET"
-	KeyRedirectURI       = "NUXT_OIDC_REDIRECT_URI"
-	KeySessionSecret     = "NUXT_OIDC_SESSION_SECRET"
-	KeyAuthURL           = "NUXT_PUBLIC_AUTH_URL"
-	KeyAuthSessionSecret = "NUXT_OIDC_AUTH_SESSION_SECRET"
-	KeyTokenKey          = "NUXT_OIDC_TOKEN_KEY"
-	KeyRedisURL          = "SESSION_REDIS_URL"
+	keyClientID          = "NUXT_OIDC_CLIENT_ID"
+	keyClientSecret      = "NUXT_OIDC_CLIENT_SECRET"
+	keyRedirectURI       = "NUXT_OIDC_REDIRECT_URI"
+	keySessionSecret     = "NUXT_OIDC_SESSION_SECRET"
+	keyAuthURL           = "NUXT_PUBLIC_AUTH_URL"
+	keyAuthSessionSecret = "NUXT_OIDC_AUTH_SESSION_SECRET"
+	keyTokenKey          = "NUXT_OIDC_TOKEN_KEY"
+	keyRedisURL          = "SESSION_REDIS_URL"
 )
 
 // Names of further variables of a client, which the app's own code reads.
@@ -103,8 +103,8 @@ const (
 	provider      = "NUXT_OIDC_PROVIDERS_OIDC_"
 	cookieMaxAge  = "NUXT_OIDC_SESSION_MAX_AGE"
 	callbackRoute = "/auth/oidc/callback"
-	// LoginRoute is where an app sends a browser that must sign in.
-	LoginRoute = "/auth/oidc/login"
+	// loginRoute is where an app sends a browser that must sign in.
+	loginRoute = "/auth/oidc/login"
 	// LogoutRoute is where an app sends a browser that signs out.
 	LogoutRoute = "/auth/oidc/logout"
 )
@@ -144,7 +144,7 @@ func (l Login) withDefaults() Login {
 	if l.LogoutStays {
 		l.Client.LogoutPath = ""
 	}
-	l.Client.IDKey, l.Client.SecretKey = KeyClientID, KeyClientSecret
+	l.Client.IDKey, l.Client.SecretKey = keyClientID, keyClientSecret
 	l.Client = l.Client.WithDefaults()
 	l.ModuleVersion = cmp.Or(l.ModuleVersion, defaultModule)
 	l.Cookie = cmp.Or(l.Cookie, l.Client.RefreshToken)
@@ -268,8 +268,8 @@ func (l Login) Env() map[string]string {
 		scope = nil // a list of strings always marshals
 	}
 	env := map[string]string{
-		KeyAuthURL:     l.Client.AuthURL(),
-		KeyRedirectURI: l.appRedirectURI(),
+		keyAuthURL:     l.Client.AuthURL(),
+		keyRedirectURI: l.appRedirectURI(),
 		cookieMaxAge:   strconv.Itoa(int(l.Cookie.Seconds())),
 
 		provider + "AUTHORIZATION_URL":     l.Client.Authorization(),
@@ -306,25 +306,25 @@ func (l Login) Env() map[string]string {
 func (l Login) SecretEnv() map[string]secret.Ref {
 	contract := l.Secret()
 	env := contract.Env()
-	env[provider+"CLIENT_ID"] = contract.Key(KeyClientID)
-	env[provider+"CLIENT_SECRET"] = contract.Key(KeyClientSecret)
-	env[provider+"AUDIENCE"] = contract.Key(KeyClientID)
+	env[provider+"CLIENT_ID"] = contract.Key(keyClientID)
+	env[provider+"CLIENT_SECRET"] = contract.Key(keyClientSecret)
+	env[provider+"AUDIENCE"] = contract.Key(keyClientID)
 	return env
 }
 
 // keys are the keys of the client's Secret beside its id and secret.
 func (l Login) keys() []secret.Key {
 	keys := []secret.Key{
-		{Name: KeyRedirectURI, Purpose: "Callback after sign-in; the app takes it inline", Format: secret.URI{Scheme: "https", Host: l.Client.Host}, Value: l.appRedirectURI()},
-		{Name: KeySessionSecret, Purpose: "Encrypts the session cookie; one that is too short is silently replaced by a random one per pod", Format: secret.Random(48), Rotation: secret.RotationLogsOut},
-		{Name: KeyAuthSessionSecret, Purpose: "Encrypts the cookie of a sign-in under way", Format: secret.Random(48)},
-		{Name: KeyTokenKey, Purpose: "Encrypts the tokens in the session store; a wrong format fails at sign-in, not at start", Format: secret.Base64(32), Rotation: l.tokenKeyRotation()},
-		{Name: KeyAuthURL, Purpose: "Public address of Authentik, for sign-in and full sign-out; the app takes it inline", Format: secret.URI{Scheme: "https", Host: l.Client.Authentik}, Value: l.Client.AuthURL()},
+		{Name: keyRedirectURI, Purpose: "Callback after sign-in; the app takes it inline", Format: secret.URI{Scheme: "https", Host: l.Client.Host}, Value: l.appRedirectURI()},
+		{Name: keySessionSecret, Purpose: "Encrypts the session cookie; one that is too short is silently replaced by a random one per pod", Format: secret.Random(48), Rotation: secret.RotationLogsOut},
+		{Name: keyAuthSessionSecret, Purpose: "Encrypts the cookie of a sign-in under way", Format: secret.Random(48)},
+		{Name: keyTokenKey, Purpose: "Encrypts the tokens in the session store; a wrong format fails at sign-in, not at start", Format: secret.Base64(32), Rotation: l.tokenKeyRotation()},
+		{Name: keyAuthURL, Purpose: "Public address of Authentik, for sign-in and full sign-out; the app takes it inline", Format: secret.URI{Scheme: "https", Host: l.Client.Authentik}, Value: l.Client.AuthURL()},
 	}
 	if s := l.Sessions; s != nil {
 		uri := secret.URI{Scheme: "redis", Host: s.Address, Database: strconv.Itoa(s.Database), Password: true}
 		keys = append(keys, secret.Key{
-			Name:     KeyRedisURL,
+			Name:     keyRedisURL,
 			Purpose:  "Session store that all pods share",
 			Source:   "the Redis password of the data tier, in " + uri.String(),
 			Format:   uri,
@@ -441,7 +441,7 @@ func Code(web components.WebApp) []string {
 	if web.Login != nil {
 		names = slices.AppendSeq(names, maps.Keys(web.Login.Env()))
 		if login, ok := web.Login.(Login); ok {
-			list = login.Code()
+			list = login.code()
 		}
 	}
 	slices.Sort(names)
@@ -452,9 +452,9 @@ func Code(web components.WebApp) []string {
 		switch {
 		case !nuxt || strings.HasPrefix(rest, "OIDC_"):
 		case isPublic:
-			public = append(public, RuntimeConfigKey(key))
+			public = append(public, runtimeConfigKey(key))
 		default:
-			private = append(private, RuntimeConfigKey(rest))
+			private = append(private, runtimeConfigKey(rest))
 		}
 	}
 	var declared []string
@@ -473,9 +473,9 @@ func Code(web components.WebApp) []string {
 // quoted is a list in Markdown's style of code.
 func quoted(values []string) string { return "`" + strings.Join(values, "`, `") + "`" }
 
-// Code is what the app's own code must do for the sign-in to hold, a sentence
+// code is what the app's own code must do for the sign-in to hold, a sentence
 // or a few each, in Markdown.
-func (l Login) Code() []string {
+func (l Login) code() []string {
 	l = l.withDefaults()
 	const (
 		session  = "`nuxt-oidc-auth/runtime/server/utils/session.js`"
@@ -486,16 +486,16 @@ func (l Login) Code() []string {
 
 	say("The module is nuxt-oidc-auth %s: what stands here was read in that release.", l.ModuleVersion)
 	say("nuxt.config declares under `oidc.providers.oidc`: %s. Nuxt overrides declared keys only, and a `process.env` in nuxt.config is fixed at build time.", strings.Join(l.declarations(), ", "))
-	own := []string{KeyClientID, KeyClientSecret, KeyRedirectURI}
+	own := []string{keyClientID, keyClientSecret, keyRedirectURI}
 	if !l.Client.NoRefresh {
 		own = append(own, EnvRevocation)
 	}
 	if l.Sessions != nil {
-		own = append(own, KeyRedisURL, EnvRedisPrefix, EnvRedisTTL)
+		own = append(own, keyRedisURL, EnvRedisPrefix, EnvRedisTTL)
 	}
 	say("The module reads `%s*`, `%s`, `%s`, `%s` and `%s`. It ignores `%s`: those are the app's own names.",
-		provider, cookieMaxAge, KeySessionSecret, KeyAuthSessionSecret, KeyTokenKey, strings.Join(own, "`, `"))
-	say("A nitro plugin mounts `oidc` on Redis where `%s` is set: `useStorage().mount('oidc', redisDriver({ url, base, ttl }))` with unstorage's driver, which needs `ioredis` among the app's own dependencies, the base `%s` and the ttl `%s` in seconds. Where it is not set, sessions are in memory, for one replica.", KeyRedisURL, EnvRedisPrefix, EnvRedisTTL)
+		provider, cookieMaxAge, keySessionSecret, keyAuthSessionSecret, keyTokenKey, strings.Join(own, "`, `"))
+	say("A nitro plugin mounts `oidc` on Redis where `%s` is set: `useStorage().mount('oidc', redisDriver({ url, base, ttl }))` with unstorage's driver, which needs `ioredis` among the app's own dependencies, the base `%s` and the ttl `%s` in seconds. Where it is not set, sessions are in memory, for one replica.", keyRedisURL, EnvRedisPrefix, EnvRedisTTL)
 	say("The module guards pages and never `/api`. A server middleware of the app answers 401 to calls below `/api/` that have no session: `getUserSession(event)` of %s throws it. It leaves `/api/health/` and `/api/_auth/` alone.", session)
 	if l.Client.NoRefresh {
 		say("The app's server has no access token of the user: the module stores none where there is no refresh token.")
@@ -505,12 +505,12 @@ func (l Login) Code() []string {
 			"It reads the session from the store: `useStorage('oidc').getItem(await getUserSessionId(event))`, whose `exp` is in seconds. " +
 			"Where `exp` is past or a few seconds away, it takes a lock in the store (in Redis `SET <prefix>:lock:<session id> <random> NX PX 30000`), reads the session again, calls `refreshUserSession(event)` only where it is still old, and frees the lock if the random value is still its own. " +
 			"Who gets no lock within 30 seconds answers 503. Sessions in memory need no lock but one in the process. Where the refresh fails, a call below `/api/` that is guarded is answered with its error, and everything else goes on to the module, which sends a page to the login; where the store fails, everything is answered with 500. Code that refreshes in another way reads the store again when it is refused, and clears the session only where nobody has renewed it. The page does not call `useOidcAuth().refresh()`.")
-		say("The app's server gets no access token from `getUserSession`. For platform-api it reads the user's from the store, after the middleware above: `decryptToken(stored.accessToken, process.env.%s)` of %s. (The option `exposeAccessToken` would give it to `getUserSession`, and to every page.)", KeyTokenKey, security)
+		say("The app's server gets no access token from `getUserSession`. For platform-api it reads the user's from the store, after the middleware above: `decryptToken(stored.accessToken, process.env.%s)` of %s. (The option `exposeAccessToken` would give it to `getUserSession`, and to every page.)", keyTokenKey, security)
 	}
 	if l.exposesIDToken() {
 		say("`exposeIdToken` is on because the module has the ID token at sign-out only then. It would give the token, with the user's name, mail and groups, to every page: so a nitro plugin deletes `idToken` from the session in the hooks `fetch` and `refresh` of `sessionHooks`.")
 	}
-	say("A client plugin watches `window.fetch` (a replaced `$fetch` sees nothing on Nuxt 4.5, which binds it when it loads). When a call below `/api/` other than `/api/_auth/` answers 401, it sends the browser to `%s?callbackRedirectUrl=<path of the page>`, once: it leaves a mark in the session storage, and does not go again while the mark is fresh.", LoginRoute)
+	say("A client plugin watches `window.fetch` (a replaced `$fetch` sees nothing on Nuxt 4.5, which binds it when it loads). When a call below `/api/` other than `/api/_auth/` answers 401, it sends the browser to `%s?callbackRedirectUrl=<path of the page>`, once: it leaves a mark in the session storage, and does not go again while the mark is fresh.", loginRoute)
 	ends := "It ends the session of this app and Authentik's in this browser; sessions of other apps go on until they end by themselves."
 	if l.Client.LogoutAppOnly {
 		ends = "It ends the session of this app alone: the next visit signs in with no click while Authentik's session lasts."
@@ -549,14 +549,14 @@ func (l Login) declarations() []string {
 		case value == "true":
 			empty = "false"
 		}
-		list = append(list, "`"+RuntimeConfigKey(option)+": "+empty+"`")
+		list = append(list, "`"+runtimeConfigKey(option)+": "+empty+"`")
 	}
 	return list
 }
 
-// RuntimeConfigKey returns the key of Nuxt's runtimeConfig that the rest of a
+// runtimeConfigKey returns the key of Nuxt's runtimeConfig that the rest of a
 // variable's name sets: API_BASE sets apiBase.
-func RuntimeConfigKey(name string) string {
+func runtimeConfigKey(name string) string {
 	words := strings.Split(strings.ToLower(name), "_")
 	for i, w := range words[1:] {
 		if w != "" {

@@ -76,7 +76,7 @@ func TestSignOut(t *testing.T) {
 			if tc.returns == (c.OIDCClient().LogoutURI() == "") {
 				t.Errorf("after sign-out: %q", c.OIDCClient().LogoutURI())
 			}
-			code := strings.Join(c.Code(), "\n")
+			code := strings.Join(nuxt.Code(components.WebApp{Login: c}), "\n")
 			for _, s := range tc.code {
 				if !strings.Contains(code, s) {
 					t.Errorf("the app's code is not told %q:\n%s", s, code)
@@ -96,7 +96,7 @@ func TestSignOut(t *testing.T) {
 func TestDeclarations(t *testing.T) {
 	c := login()
 	var line string
-	for _, l := range c.Code() {
+	for _, l := range nuxt.Code(components.WebApp{Login: c}) {
 		if strings.HasPrefix(l, "nuxt.config declares under `oidc.providers.oidc`") {
 			line = l
 		}
@@ -152,7 +152,7 @@ func TestRefreshThreshold(t *testing.T) {
 func TestTokenKeyRotation(t *testing.T) {
 	rotation := func(c nuxt.Login) string {
 		for _, k := range c.Secret().Keys {
-			if k.Name == nuxt.KeyTokenKey {
+			if k.Name == "NUXT_OIDC_TOKEN_KEY" {
 				return string(k.Rotation)
 			}
 		}
@@ -166,10 +166,17 @@ func TestTokenKeyRotation(t *testing.T) {
 	}
 }
 
-func TestRuntimeConfigKey(t *testing.T) {
-	for name, want := range map[string]string{"API_BASE": "apiBase", "AUTH_URL": "authUrl", "TURNSTILE_SITE_KEY": "turnstileSiteKey", "SCOPE": "scope"} {
-		if got := nuxt.RuntimeConfigKey(name); got != want {
-			t.Errorf("%s sets %s, want %s", name, got, want)
+// TestCodeDeclares: the code must declare the key that each variable sets.
+func TestCodeDeclares(t *testing.T) {
+	for name, want := range map[string]string{
+		"NUXT_API_BASE":                  "`apiBase` under `runtimeConfig`",
+		"NUXT_SCOPE":                     "`scope` under `runtimeConfig`",
+		"NUXT_PUBLIC_AUTH_URL":           "`authUrl` under `runtimeConfig.public`",
+		"NUXT_PUBLIC_TURNSTILE_SITE_KEY": "`turnstileSiteKey` under `runtimeConfig.public`",
+	} {
+		want = "nuxt.config declares " + want + ", empty: Nuxt overrides declared keys only."
+		if got := nuxt.Code(components.WebApp{Env: map[string]string{name: "x"}}); len(got) != 1 || got[0] != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
 }
@@ -215,7 +222,7 @@ func TestLogin(t *testing.T) {
 		t.Errorf("a store that lasts as long as the token is reported: %v", notes)
 	}
 	// Values that follow from the definitions stand inline, not in references.
-	for _, name := range []string{nuxt.KeyRedirectURI, nuxt.KeyAuthURL} {
+	for _, name := range []string{"NUXT_OIDC_REDIRECT_URI", "NUXT_PUBLIC_AUTH_URL"} {
 		if _, ok := c.SecretEnv()[name]; ok {
 			t.Errorf("%s is read from the Secret, where it can be stale", name)
 		}

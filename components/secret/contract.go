@@ -80,16 +80,16 @@ func (k Key) Check(value string) error {
 	if k.Format != nil {
 		errs = append(errs, k.Format.Check(value))
 	}
-	if k.ReadByNuxt() && destrChanges(value) {
+	if k.readByNuxt() && destrChanges(value) {
 		errs = append(errs, errors.New("is no text to Nuxt, which makes a number, a boolean, null or an object of it (unjs/destr): take another value, for example one that begins with a letter"))
 	}
 	return errors.Join(errs...)
 }
 
-// ReadByNuxt reports whether Nuxt reads the key by itself: it overrides its
+// readByNuxt reports whether Nuxt reads the key by itself: it overrides its
 // runtime configuration with the variables whose names begin with NUXT_ (Nuxt
 // documentation, 'Runtime Config'), and a key is the variable of its name.
-func (k Key) ReadByNuxt() bool { return strings.HasPrefix(k.Name, "NUXT_") }
+func (k Key) readByNuxt() bool { return strings.HasPrefix(k.Name, "NUXT_") }
 
 // The texts that destr takes for something else (unjs/destr, src/index.ts).
 var (
@@ -108,7 +108,7 @@ func destrChanges(value string) bool {
 // How returns how a person gets the value of the key, and what it must be.
 func (k Key) How() string {
 	switch {
-	case k.Source != "" && k.FormatSaysMore():
+	case k.Source != "" && k.formatAddsToSource():
 		return k.Source + "; it must be " + k.Format.String()
 	case k.Source != "":
 		return k.Source
@@ -120,9 +120,8 @@ func (k Key) How() string {
 	return "any text"
 }
 
-// FormatSaysMore reports whether the Format of the key says what its Source
-// does not.
-func (k Key) FormatSaysMore() bool {
+// formatAddsToSource reports whether the Source leaves the Format unsaid.
+func (k Key) formatAddsToSource() bool {
 	return k.Format != nil && !strings.Contains(k.Source, k.Format.String())
 }
 
@@ -249,7 +248,7 @@ func (c Contract) Validate() error {
 		if k.Purpose == "" {
 			errs = append(errs, field.Required(path.Child("purpose"), "say in a line what "+k.Name+" is for"))
 		}
-		if f, ok := k.Format.(interface{ Validate() error }); ok {
+		if f, ok := k.Format.(Validator); ok {
 			if err := f.Validate(); err != nil {
 				errs = append(errs, field.Invalid(path.Child("format"), field.OmitValueType{}, err.Error()))
 			}
@@ -267,21 +266,26 @@ func (c Contract) Validate() error {
 }
 
 // Format is what the reader of a value demands of it. A layer may bring its
-// own. A Format that also has
-//
-//	Generate(random io.Reader) (string, error)
-//
-// can be filled by a program, and one that also has
-//
-//	Validate() error
-//
-// is asked by [Contract.Validate] whether it makes sense.
+// own. It may implement [Generator] and [Validator] too.
 type Format interface {
 	// String says the format in a few words, with the command that makes such
 	// a value where there is one.
 	String() string
 	// Check says what is wrong with the value, never any part of it.
 	Check(value string) error
+}
+
+// Generator is implemented by a [Format] whose values a program can make.
+type Generator interface {
+	// Generate returns a new value that is made of bytes of random.
+	Generate(random io.Reader) (string, error)
+}
+
+// Validator is implemented by a [Format] that can make no sense, such as text
+// of length zero. [Contract.Validate] calls it.
+type Validator interface {
+	// Validate returns what is wrong with the format itself.
+	Validate() error
 }
 
 // Hex is that many random bytes in hexadecimal digits.
@@ -299,10 +303,10 @@ func (n Hex) Check(value string) error {
 	return nil
 }
 
-// Validate refuses what is no length.
+// Validate implements [Validator]: a length is positive.
 func (n Hex) Validate() error { return checkLength(int(n)) }
 
-// Generate makes a value.
+// Generate implements [Generator].
 func (n Hex) Generate(random io.Reader) (string, error) {
 	b, err := randomBytes(int(n), random)
 	return hex.EncodeToString(b), err
@@ -327,10 +331,10 @@ func (n Base64) Check(value string) error {
 	return fmt.Errorf("must be %s", n)
 }
 
-// Validate refuses what is no length.
+// Validate implements [Validator]: a length is positive.
 func (n Base64) Validate() error { return checkLength(int(n)) }
 
-// Generate makes a value.
+// Generate implements [Generator].
 func (n Base64) Generate(random io.Reader) (string, error) {
 	b, err := randomBytes(int(n), random)
 	return base64.StdEncoding.EncodeToString(b), err
@@ -351,10 +355,10 @@ func (n Random) Check(value string) error {
 	return nil
 }
 
-// Validate refuses what is no length.
+// Validate implements [Validator]: a length is positive.
 func (n Random) Validate() error { return checkLength(int(n)) }
 
-// Generate makes a value: random hex digits after a letter that is none, so
+// Generate implements [Generator]: random hex digits after a letter that is none, so
 // that no reader takes it for a number.
 func (n Random) Generate(random io.Reader) (string, error) {
 	digits, err := Hex((int(n) + 1) / 2).Generate(random)
@@ -410,7 +414,7 @@ func (u URI) String() string {
 	return fmt.Sprintf("a URI %s://USER:PASSWORD@%s/%s", u.Scheme, host, database)
 }
 
-// Validate refuses what no URI can have.
+// Validate implements [Validator].
 func (u URI) Validate() error {
 	if u.Scheme == "mongodb+srv" && strings.Contains(u.Host, ":") {
 		return errors.New("the host of mongodb+srv has no port: DNS gives it")

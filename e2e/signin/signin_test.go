@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/nuxt"
 )
 
 // Sign-in begins on one replica and ends on the other, and both know the
@@ -55,10 +53,10 @@ func TestOlderCallback(t *testing.T) {
 	env := w.environment(w.apps["portal"])
 	authorize := func(callback string) seen {
 		return w.browser().open(env["NUXT_OIDC_PROVIDERS_OIDC_AUTHORIZATION_URL"] + "?" + url.Values{
-			"client_id": {env[nuxt.KeyClientID]}, "response_type": {"code"}, "scope": {"openid"}, "state": {"s"}, "redirect_uri": {callback},
+			"client_id": {env["NUXT_OIDC_CLIENT_ID"]}, "response_type": {"code"}, "scope": {"openid"}, "state": {"s"}, "redirect_uri": {callback},
 		}.Encode())
 	}
-	older := env[nuxt.KeyRedirectURI]
+	older := env["NUXT_OIDC_REDIRECT_URI"]
 	if older == "" || older == env["NUXT_OIDC_PROVIDERS_OIDC_REDIRECT_URI"] {
 		t.Fatalf("the app's own callback is %q", older)
 	}
@@ -74,7 +72,7 @@ func TestOlderCallback(t *testing.T) {
 // does not know them, and a restart ends them.
 func TestSessionsInMemory(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, options{env: map[string]string{nuxt.KeyRedisURL: ""}}, "portal")
+	w := newWorld(t, options{env: map[string]string{"SESSION_REDIS_URL": ""}}, "portal")
 	b := w.browser()
 	w.apps["portal"].choose = func(*http.Request) int { return 0 }
 	if home := b.signIn("portal"); !w.isHome("portal", home) {
@@ -288,11 +286,11 @@ func TestWrongValues(t *testing.T) {
 		// symptom is what the browser shows instead of the start page.
 		symptom func(w *world, s seen) bool
 	}{
-		{"the token key in hex", options{secrets: map[string]string{nuxt.KeyTokenKey: strings.Repeat("0123456789abcdef", 4)}},
+		{"the token key in hex", options{secrets: map[string]string{"NUXT_OIDC_TOKEN_KEY": strings.Repeat("0123456789abcdef", 4)}},
 			func(_ *world, s seen) bool { return s.status == 500 && strings.HasSuffix(s.url.Path, "/callback") }},
-		{"a client id of digits", options{secrets: map[string]string{nuxt.KeyClientID: "123456789012"}},
+		{"a client id of digits", options{secrets: map[string]string{"NUXT_OIDC_CLIENT_ID": "123456789012"}},
 			func(_ *world, s seen) bool { return s.status == 302 }}, // from page to page, without end
-		{"a client id that reads as a number with an exponent", options{secrets: map[string]string{nuxt.KeyClientID: "1234567e8901"}},
+		{"a client id that reads as a number with an exponent", options{secrets: map[string]string{"NUXT_OIDC_CLIENT_ID": "1234567e8901"}},
 			func(w *world, s seen) bool { return s.status == 400 && s.url.Host == w.rendered.auth }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -314,7 +312,7 @@ func TestWrongValues(t *testing.T) {
 // A session secret that is too short is replaced by a random one in each pod.
 func TestShortSessionSecret(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, options{secrets: map[string]string{nuxt.KeySessionSecret: strings.Repeat("a", 47)}}, "portal")
+	w := newWorld(t, options{secrets: map[string]string{"NUXT_OIDC_SESSION_SECRET": strings.Repeat("a", 47)}}, "portal")
 	w.apps["portal"].choose = func(*http.Request) int { return 0 }
 	b := w.browser()
 	if home := b.signIn("portal"); !w.isHome("portal", home) {
@@ -335,7 +333,7 @@ func TestTokenKeyRotation(t *testing.T) {
 	expired := signInBriefly(t, w)
 	fresh := w.browser()
 	fresh.signIn("portal")
-	w.restart("portal", map[string]string{nuxt.KeyTokenKey: "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="})
+	w.restart("portal", map[string]string{"NUXT_OIDC_TOKEN_KEY": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="})
 	for name, b := range map[string]*browser{"with an expired token": expired, "with a fresh token": fresh} {
 		if got := b.call("portal", 5); got[500] != 5 {
 			t.Errorf("5 calls %s: %v", name, got)

@@ -38,7 +38,6 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/apps"
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/nuxt"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
 )
 
@@ -303,7 +302,7 @@ func authHost(t *testing.T, r rendered) string {
 	t.Helper()
 	for _, d := range r.deployments {
 		for _, e := range d.Spec.Template.Spec.Containers[0].Env {
-			if e.Name == nuxt.KeyAuthURL {
+			if e.Name == "NUXT_PUBLIC_AUTH_URL" {
 				u, err := url.Parse(e.Value)
 				if err != nil {
 					t.Fatal(err)
@@ -517,8 +516,8 @@ func (w *world) environment(a *app) map[string]string {
 			env[e.Name] = w.rendered.config[from.ConfigMapKeyRef.Name][from.ConfigMapKeyRef.Key]
 		}
 	}
-	if env[nuxt.KeyRedisURL] != "" {
-		env[nuxt.KeyRedisURL] = "redis://:" + redisPassword + "@" + w.redis.Addr() + "/1"
+	if env["SESSION_REDIS_URL"] != "" {
+		env["SESSION_REDIS_URL"] = "redis://:" + redisPassword + "@" + w.redis.Addr() + "/1"
 		w.redis.RequireAuth(redisPassword)
 	}
 	return env
