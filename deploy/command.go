@@ -24,6 +24,7 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/manifest"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/plan/consequence"
 )
 
 // The exit statuses of [Command.Run].
@@ -76,6 +77,7 @@ type arguments struct {
 	dryRun, list, rollback               bool
 	rollbackOnFailure, noLogs, pruneMost bool
 	run                                  int
+	allow                                consequence.Allowances
 	timeout, lockWait                    time.Duration
 	summary                              string
 }
@@ -141,6 +143,7 @@ func (c Command) parse(args []string) (arguments, *flag.FlagSet, error) {
 		flags.BoolVar(&a.keepImages, "keep-images", false, "images that -tag and -image leave open stay as they are: those of the last release that ended well, else of what runs")
 	}
 	flags.BoolVar(&a.dryRun, "dry-run", false, "show what would change, and change nothing")
+	flags.Var(&a.allow, "allow", "do not stop at a consequence that is meant, given as `RULE=OBJECT`, such as 'host=Ingress apps/web'; may be given again, or with commas between")
 	flags.BoolVar(&a.list, "list", false, "list the releases that are kept")
 	flags.BoolVar(&a.rollback, "rollback", false, "go back to the release before, with its manifests")
 	flags.BoolVar(&a.rollbackOnFailure, "rollback-on-failure", false, "go back by itself where the release fails")
@@ -162,6 +165,8 @@ func (c Command) parse(args []string) (arguments, *flag.FlagSet, error) {
 		return a, flags, cli.UsageError("-list and -rollback: give one of the two")
 	case a.rollback && pins:
 		return a, flags, cli.UsageError("-rollback has the images of the release that it goes back to: leave -tag, -image and -keep-images out")
+	case a.rollback && len(a.allow) > 0:
+		return a, flags, cli.UsageError("-rollback stops at no consequence: leave -allow out")
 	case a.rollback && a.rollbackOnFailure:
 		return a, flags, cli.UsageError("-rollback goes back already: leave -rollback-on-failure out")
 	case a.timeout <= 0 || a.lockWait <= 0:
@@ -267,7 +272,7 @@ func (c Command) rendering(ctx context.Context, a arguments, d *Deployer, p cli.
 	for _, note := range report.Notes {
 		p.Note("%s", note)
 	}
-	r := Release{Tree: tree.Name, Revision: images.Tag, Run: a.run, Repositories: c.Repositories}
+	r := Release{Tree: tree.Name, Revision: images.Tag, Run: a.run, Repositories: c.Repositories, Allowed: slices.Concat(a.allow, tree.Allowed)}
 	var wrong object.Findings
 	for _, f := range files {
 		owner, _, _ := strings.Cut(f.Path, "/")
@@ -389,8 +394,9 @@ func appendSummary(file string, d *Deployer, r Record, failure error) error {
 
 func (c Command) usage(w io.Writer, flags *flag.FlagSet) {
 	fmt.Fprintf(w, `%[1]s brings one layer of the manifests into a cluster: it renders, shows what
-changes, stops at what the server refuses, applies in an order that is safe
-over pods that run, waits until all is ready, and says why where it is not.
+changes and what that does, stops at what the server refuses and at what loses
+requests, applies in an order that is safe over pods that run, waits until all
+is ready, and says why where it is not.
 
 Usage: %[1]s [flags]
 

@@ -23,6 +23,7 @@ const (
 	Update    Action = "change"
 	Unchanged Action = "unchanged"
 	Delete    Action = "delete"
+	Refused   Action = "refused"
 )
 
 // Change is what a release does to one object.
@@ -36,7 +37,9 @@ type Change struct {
 	// Unchecked says why the server could not be asked. Empty where it was.
 	Unchecked string
 
-	object, live *unstructured.Unstructured
+	// object is what is rendered, live what is there, and would what the server
+	// says that it becomes: where it was not asked or refuses, object.
+	object, live, would *unstructured.Unstructured
 }
 
 // fields compares two objects without what the server keeps for itself.

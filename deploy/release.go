@@ -23,6 +23,7 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/diff"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/manifest"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/plan/consequence"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/plan/order"
 )
 
@@ -43,6 +44,8 @@ type Release struct {
 	Repositories []string
 	// Elsewhere are the objects of other layers, which are never deleted.
 	Elsewhere []object.ID
+	// Allowed are the consequences at which the release does not stop.
+	Allowed []consequence.Allowance
 }
 
 // The defaults of a [Deployer]: a release may take as long as a Deployment has
@@ -389,11 +392,17 @@ func (d *Deployer) release(ctx context.Context, c *cluster, r Release, target *R
 		elsewhere[id] = true
 	}
 	left, leftErr := c.leftovers(ctx, inv, rendered, elsewhere)
+	outlook, outlookErr := d.foresee(ctx, c, r, changes, left)
+	if ctx.Err() != nil {
+		return Record{}, ctx.Err()
+	}
 	d.show(changes, left)
-	if err := errors.Join(err, leftErr); err != nil {
-		if ctx.Err() != nil {
-			return Record{}, ctx.Err()
-		}
+	outlook.show(d)
+	var stops error
+	if target == nil { // the way back is not stopped
+		stops = outlook.stops(changes)
+	}
+	if err := errors.Join(err, leftErr, outlookErr, stops); err != nil {
 		return Record{}, &RefusedError{Findings: object.FindingsOf(err)}
 	}
 	if err := tooMany(left, inv); err != nil && !d.PruneMost && target == nil {
@@ -474,7 +483,7 @@ func revision(pins map[string]string) string {
 }
 
 // look asks the server about each object. The error has everything that it
-// refuses; the changes have all that it does not.
+// refuses.
 func (c *cluster) look(ctx context.Context, objects []*unstructured.Unstructured) ([]Change, error) {
 	coming := map[object.ID]bool{}
 	for _, o := range objects {
@@ -489,9 +498,12 @@ func (c *cluster) look(ctx context.Context, objects []*unstructured.Unstructured
 	var wrong object.Findings
 	for _, o := range objects {
 		id := object.IDOf(o)
-		change := Change{ID: id, object: o}
+		change := Change{ID: id, object: o, would: o}
 		live, would, err := c.compare(ctx, o)
 		change.live = live
+		if would != nil {
+			change.would = would
+		}
 		switch {
 		case ctx.Err() != nil:
 			return changes, ctx.Err()
@@ -501,7 +513,7 @@ func (c *cluster) look(ctx context.Context, objects []*unstructured.Unstructured
 			change.Action, change.Unchecked = Create, "its namespace comes with this release"
 		case err != nil:
 			wrong = append(wrong, refusals(id, err)...)
-			continue
+			change.Action = Refused
 		case live == nil:
 			change.Action = Create
 		default:
@@ -538,7 +550,7 @@ func (d *Deployer) show(changes []Change, left []leftover) {
 		if c.Unchecked != "" {
 			note = " (not checked: " + c.Unchecked + ")"
 		}
-		d.printf("%-6s  %s%s\n", c.Action, c.ID, note)
+		d.printf("%-7s %s%s\n", c.Action, c.ID, note)
 		// Without the line of the file and that of the object.
 		text := diff.Text([]diff.File{{Op: diff.Changed, Objects: []diff.Object{{Op: diff.Changed, Fields: c.Fields}}}})
 		for i, line := range strings.Split(strings.TrimSuffix(text, "\n"), "\n") {

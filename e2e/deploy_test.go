@@ -27,6 +27,7 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/deploy"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/plan/consequence"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/secrets"
 )
 
@@ -51,6 +52,8 @@ type tier struct {
 	// host of the app web. Empty for none.
 	host string
 	name string // of the Tree
+	// allowed are the Tree's allowances.
+	allowed []consequence.Allowance
 	// kubeconfig of the deployer, and what it holds.
 	kubeconfig string
 	config     *rest.Config
@@ -103,7 +106,8 @@ func (w *tier) tree(_ string, images render.Images) (render.Tree, error) {
 		ci = append(ci, w.moved)
 	}
 	return render.Tree{
-		Name: w.name,
+		Name:    w.name,
+		Allowed: w.allowed,
 		Layers: []render.Layer{
 			// Of its own: the other tiers of the cluster have a layer ci too.
 			{Name: "ci", Namespace: w.namespace + "-admin", Files: []render.File{
@@ -250,6 +254,7 @@ func TestDeploy(t *testing.T) {
 		{"FirstRelease", firstRelease},
 		{"Change", change},
 		{"Refused", refusedRelease},
+		{"Consequences", consequences},
 		{"Prune", prune},
 		{"TwoAtOnce", twoAtOnce},
 		{"NeverReady", neverReady},
@@ -788,6 +793,7 @@ func certificates(t *testing.T, c cluster) {
 	for name, why := range map[string]string{"one": "Waiting for HTTP-01 challenge propagation: wrong status code '404', expected '200'", "other": "not about this host"} {
 		c.kubectl("patch", "challenge", name, "-n", w.namespace, "--subresource=status", "--type=merge", "-p", fmt.Sprintf(`{"status":{"reason":%q}}`, why))
 	}
+	w.admitted("-tag", "a")
 	out := w.must(0, "-tag", "a", "-timeout", "15s")
 	w.says(out, "waiting for 1 certificate",
 		"note: Certificate "+w.namespace+"/web-tls is not issued yet (www.example.com): Issuing certificate as Secret does not exist; the challenge for www.example.com: ",
@@ -802,16 +808,12 @@ func certificates(t *testing.T, c cluster) {
 	// A new host whose certificate comes.
 	w.host = "new.example.com"
 	w.ci()
-	for range 20 { // the API server takes a moment to know the new policy
-		if status, _ := w.run("-tag", "b", "-dry-run"); status == 0 {
-			break
-		}
-		time.Sleep(500 * time.Millisecond)
-	}
+	allow := "-allow=host=Ingress " + w.namespace + "/web" // the old one is given up
+	w.admitted("-tag", "b", allow)
 	time.AfterFunc(8*time.Second, func() {
 		c.try(nil, "patch", "certificate", "web-tls", "-n", w.namespace, "--subresource=status", "--type=merge", "-p", `{"status":{"conditions":[{"type":"Ready","status":"True"}]}}`)
 	})
-	out = w.must(0, "-tag", "b", "-timeout", "60s")
+	out = w.must(0, "-tag", "b", "-timeout", "60s", allow)
 	w.says(out, "waiting for 1 certificate", "Certificate "+w.namespace+"/web-tls: ready")
 	if strings.Contains(out, "is not issued yet") {
 		t.Errorf("the certificate is there:\n%s", out)

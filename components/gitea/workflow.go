@@ -21,7 +21,8 @@ import (
 //
 // On a pull request it checks the module, tests the apps, and says in a
 // comment what changes for the cluster. On a push to the branch it tests,
-// builds and pushes each app, and deploys what it pushed.
+// builds and pushes each app, and deploys what it pushed. Run by hand on the
+// branch it does the same, with what the input [InputAllow] lets pass.
 //
 // It is for Gitea 1.25 and later. What an older release does not know
 // (permissions, concurrency, timeout-minutes) it ignores, and nothing rests on
@@ -111,6 +112,10 @@ const (
 	// secretKubeconfig is the access to the cluster, in base64.
 	secretKubeconfig = "KUBECONFIG_B64"
 )
+
+// InputAllow is the input of a run by hand. It goes to the flag -allow of the
+// deploy.
+const InputAllow = "allow"
 
 // Secrets are the contracts of the secrets that the workflow reads. They are
 // stored in the repository's settings, below Actions, Secrets.
@@ -208,7 +213,14 @@ func (w Workflow) Text() (string, error) {
 	branches := list{{"branches", []string{w.Branch}}}
 	file := list{
 		{"name", w.Name},
-		{"on", list{{"push", branches}, {"pull_request", branches}}},
+		{"on", list{
+			{"push", branches},
+			{"pull_request", branches},
+			{"workflow_dispatch", list{{"inputs", list{{InputAllow, list{
+				{"description", "What the release may do although it stops at it, as the stopped one says: RULE=OBJECT, more with commas between"},
+				{"type", "string"},
+			}}}}}},
+		}},
 		{"permissions", list{{"contents", "read"}}},
 		{"defaults", list{{"run", list{{"shell", "bash"}}}}},
 		{"jobs", jobs},
@@ -351,6 +363,7 @@ set --
 for image in $DIGESTS; do
   case $image in *=sha256:*) set -- "$@" -image "${image%%=*}=$GITHUB_SHA@${image#*=}" ;; esac
 done
+if [ -n "$ALLOW" ]; then set -- "$@" -allow "$ALLOW"; fi
 go run ./cmd/deploy -kubeconfig "$kubeconfig" -tag "$GITHUB_SHA" "$@" -run "$GITHUB_RUN_NUMBER" -summary "${GITHUB_STEP_SUMMARY:-/dev/null}"
 `
 
@@ -461,15 +474,18 @@ func (w Workflow) test(a WorkflowApp) list {
 	}
 }
 
-// release holds for the jobs that a pull request never gets to. Pushes are
-// those to the branch: no other starts the workflow.
-const release = "github.event_name == 'push'"
+// release holds for the jobs that a pull request never gets to, and no run by
+// hand of another branch. Pushes are those to the branch: no other starts the
+// workflow.
+func (w Workflow) release() string {
+	return "github.event_name == 'push' || github.event_name == 'workflow_dispatch' && github.ref == 'refs/heads/" + w.Branch + "'"
+}
 
 func (w Workflow) build(a WorkflowApp) list {
 	return list{
 		{"name", "Build " + a.Name},
 		{"needs", []string{"test-" + a.Name}},
-		{"if", release},
+		{"if", w.release()},
 		{"runs-on", w.label()},
 		{"timeout-minutes", 60},
 		{"outputs", list{{"digest", "${{ steps.push.outputs.digest }}"}}},
@@ -504,7 +520,7 @@ func (w Workflow) deploy(builds []string) list {
 		list{
 			{"name", "Deploy"},
 			{"needs", builds},
-			{"if", release},
+			{"if", w.release()},
 		},
 		w.goJob(),
 		list{
@@ -518,6 +534,7 @@ func (w Workflow) deploy(builds []string) list {
 					{"env", list{
 						{secretKubeconfig, "${{ secrets." + secretKubeconfig + " }}"},
 						{"DIGESTS", strings.Join(digests, " ")},
+						{"ALLOW", "${{ inputs." + InputAllow + " }}"},
 					}},
 					{"run", deployScript},
 				},

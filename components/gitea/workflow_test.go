@@ -36,7 +36,10 @@ func pipeline(changes ...func(*Workflow)) Workflow {
 type (
 	workflowFile struct {
 		Name string
-		On   map[string]struct{ Branches []string }
+		On   map[string]struct {
+			Branches []string
+			Inputs   map[string]struct{ Description string }
+		}
 		Jobs map[string]workflowJob
 	}
 	workflowJob struct {
@@ -92,12 +95,15 @@ func TestWorkflowSecrets(t *testing.T) {
 	if got := slices.Compact(named); strings.Count(text, "secrets.") != 3 || !slices.Equal(got, slices.Sorted(slices.Values(contracts))) {
 		t.Errorf("the workflow names %v in %d places, the contracts %v", got, strings.Count(text, "secrets."), contracts)
 	}
-	if len(file.On) != 2 || !slices.Equal(file.On["push"].Branches, []string{"main"}) || !slices.Equal(file.On["pull_request"].Branches, []string{"main"}) {
+	if len(file.On) != 3 || !slices.Equal(file.On["push"].Branches, []string{"main"}) || !slices.Equal(file.On["pull_request"].Branches, []string{"main"}) {
 		t.Errorf("it runs on %v", file.On)
+	}
+	if hand := file.On["workflow_dispatch"]; len(hand.Inputs) != 1 || hand.Inputs["allow"].Description == "" || hand.Branches != nil {
+		t.Errorf("by hand it takes %+v", hand)
 	}
 	for name, job := range file.Jobs {
 		secret := strings.Contains(fmt.Sprint(job), "secrets.")
-		if release := job.If == "github.event_name == 'push'"; secret && !release || release != (strings.HasPrefix(name, "build-") || name == "deploy") {
+		if release := job.If == "github.event_name == 'push' || github.event_name == 'workflow_dispatch' && github.ref == 'refs/heads/main'"; secret && !release || release != (strings.HasPrefix(name, "build-") || name == "deploy") {
 			t.Errorf("job %s: if %q, names a secret: %v", name, job.If, secret)
 		}
 	}

@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -94,6 +95,7 @@ func TestLint(t *testing.T) {
 		"needs: [test-web]":                       "needs: [test-wob]",
 		"needs.build-web.outputs.digest":          "needs.build-web.outputs.digets",
 		"github.event_name == 'push'":             "github.event_nam == 'push'",
+		"${{ inputs.allow }}":                     "${{ inputs.allows }}",
 		"REGISTRY_TOKEN: ${{ secrets.":            "REGISTRY_TOKEN: ${{ secret.",
 		"    runs-on: ubuntu-latest\n    timeout": "    timeout",
 	} {
@@ -195,6 +197,7 @@ if grep -rqs "$(printf %s "$SPOT")" "${PWD%%hostexecutor*}hostexecutor/.git"; th
 // world is a forge with a repository in it, and a machine with stand-ins.
 type world struct {
 	t        *testing.T
+	branch   string // that is run; empty is main
 	dir      string
 	server   *httptest.Server
 	head     string
@@ -305,12 +308,15 @@ func (w *world) act(event string, more ...string) run {
 	if err := os.MkdirAll(work, 0o755); err != nil {
 		w.t.Fatal(err)
 	}
-	payload := map[string]any{"ref": "refs/heads/main"}
+	payload := map[string]any{"ref": "refs/heads/" + cmp.Or(w.branch, "main")}
 	if event == "pull_request" {
 		payload = map[string]any{"pull_request": map[string]any{
 			"number": 7, "merge_base": w.base,
 			"head": map[string]any{"ref": "topic", "sha": w.head}, "base": map[string]any{"ref": "main", "sha": "not fetched"},
 		}}
+	}
+	if event == "workflow_dispatch" {
+		payload["inputs"] = map[string]string{"allow": allowed}
 	}
 	text, err := json.Marshal(payload)
 	if err != nil {
@@ -438,6 +444,30 @@ func TestPush(t *testing.T) {
 	if status, said := runDeploy(append(args, "-unknown")); status != deploy.ExitUsage {
 		t.Errorf("with an unknown flag the deploy ends with %d:\n%s", status, said)
 	}
+}
+
+// allowed is the input of a run by hand. It is one word to the shell, whatever
+// it holds.
+const allowed = `host=Ingress shop/web, service-pods=Service shop/$(touch "$CALLS.injected")'`
+
+// TestByHand: a run by hand does what a push does, and hands on what it allows.
+// Of another branch it only tests.
+func TestByHand(t *testing.T) {
+	w := start(t, nil)
+	r := w.act("workflow_dispatch")
+	if !r.ok || after(r.deployArgs, "-allow") != allowed || after(r.deployArgs, "-tag") != w.head {
+		t.Errorf("ok: %v, deploys with %q:\n%s", r.ok, r.deployArgs, r.said)
+	}
+	if _, err := os.Stat(filepath.Join(w.dir, "calls.injected")); err == nil {
+		t.Error("the shell ran what was allowed")
+	}
+	w = start(t, nil)
+	w.branch = "topic"
+	r = w.act("workflow_dispatch")
+	if !r.ok || r.deployArgs != nil {
+		t.Errorf("of another branch: ok: %v, deploys with %q:\n%s", r.ok, r.deployArgs, r.said)
+	}
+	r.want(t, "ship: make test", "src/web: npm ci", "src/web: npm test", "src/api: npm test")
 }
 
 func runDeploy(args []string) (int, string) {

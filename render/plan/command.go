@@ -73,30 +73,13 @@ const (
 
 type arguments struct {
 	from, to, format, summary, comment, failOn string
-	allow                                      allowances
+	allow                                      consequence.Allowances
 
 	environment                string
 	images                     render.Images
 	live, keepImages           bool
 	layer, context, kubeconfig string
 	timeout                    time.Duration
-}
-
-// allowances are a flag that may be given again.
-type allowances []consequence.Allowance
-
-func (a *allowances) String() string {
-	var all []string
-	for _, one := range *a {
-		all = append(all, one.String())
-	}
-	return strings.Join(all, ", ")
-}
-
-func (a *allowances) Set(value string) error {
-	one, err := consequence.ParseAllowance(value, "-allow says so.")
-	*a = append(*a, one)
-	return err
 }
 
 // formats of standard output.
@@ -136,7 +119,7 @@ func (c Command) Run(args []string, stdin io.Reader, stdout, stderr io.Writer) i
 	flags.StringVar(&a.summary, "summary", "", "append the report in Markdown to this `file`, such as $GITHUB_STEP_SUMMARY")
 	flags.StringVar(&a.comment, "comment", "", "keep the report as a comment of the pull request of this `number`, with $GITHUB_API_URL, $GITHUB_REPOSITORY and $GITHUB_TOKEN")
 	flags.StringVar(&a.failOn, "fail-on", "", "least `severity` for exit status 3: refused, down, signed-out, first, weaker, left-behind or restarts")
-	flags.Var(&a.allow, "allow", "let a consequence pass that is meant, given as `RULE=OBJECT`, such as 'host=Ingress apps/web'; may be given again")
+	flags.Var(&a.allow, "allow", "let a consequence pass that is meant, given as `RULE=OBJECT`, such as 'host=Ingress apps/web'; may be given again, or with commas between")
 	p := cli.Program{Name: c.Name, Stdout: stdout, Stderr: stderr, Help: func(w io.Writer) { c.usage(w, flags) }}
 	return p.Run(func() error {
 		ctx, stop := cli.Context()

@@ -31,6 +31,31 @@ func ParseAllowance(s, reason string) (Allowance, error) {
 	return Allowance{rule, object, reason}, nil
 }
 
+// Allowances are the value of a flag that may be given again, each time with
+// one allowance or several with commas between.
+type Allowances []Allowance
+
+// String implements flag.Value.
+func (a *Allowances) String() string {
+	all := make([]string, len(*a))
+	for i, one := range *a {
+		all[i] = one.String()
+	}
+	return strings.Join(all, ", ")
+}
+
+// Set implements flag.Value.
+func (a *Allowances) Set(value string) error {
+	for s := range strings.SplitSeq(value, ",") {
+		one, err := ParseAllowance(s, "-allow says so")
+		if err != nil {
+			return err
+		}
+		*a = append(*a, one)
+	}
+	return nil
+}
+
 func exists(rule string) bool {
 	return slices.ContainsFunc(Rules(), func(r Rule) bool { return r.ID == rule })
 }

@@ -49,3 +49,18 @@ func TestParseAllowance(t *testing.T) {
 		}
 	}
 }
+
+func TestAllowances(t *testing.T) {
+	var all consequence.Allowances
+	for _, s := range []string{"host=Ingress shop/a, dns=Ingress shop/a", "host=Ingress shop/b"} {
+		if err := all.Set(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := all.String(); got != "host=Ingress shop/a, dns=Ingress shop/a, host=Ingress shop/b" {
+		t.Errorf("read as %s", got)
+	}
+	if err := all.Set("host=Ingress shop/a,"); err == nil {
+		t.Error("one that is empty is taken")
+	}
+}

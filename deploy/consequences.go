@@ -1,0 +1,136 @@
+package deploy
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	podsecurity "k8s.io/pod-security-admission/api"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/plan/consequence"
+)
+
+// outlook is what a release does beside what its fields say.
+type outlook struct {
+	// found are the consequences that nobody allowed, worst first.
+	found   []consequence.Consequence
+	allowed []consequence.Allowed
+	// notes are of allowances that let nothing pass.
+	notes []string
+}
+
+// foresee reads the consequences of a release from what is live and from what
+// the server would make of it: both have the server's defaults.
+func (d *Deployer) foresee(ctx context.Context, c *cluster, r Release, changes []Change, left []leftover) (outlook, error) {
+	var was, is []consequence.Object
+	of := func(o *unstructured.Unstructured) consequence.Object {
+		return consequence.Object{ID: object.IDOf(o), File: d.Layer + "/" + o.GetKind() + ".yaml", Fields: strip(o)}
+	}
+	ours := map[object.ID]bool{}
+	for _, change := range changes {
+		ours[change.ID] = true
+		if change.live != nil {
+			was = append(was, of(change.live))
+		}
+		is = append(is, of(change.would))
+	}
+	for _, l := range left {
+		ours[l.id] = true
+		if l.live == nil || l.forget {
+			continue
+		}
+		o := &unstructured.Unstructured{}
+		o.SetGroupVersionKind(l.live.GroupVersionKind())
+		o.SetNamespace(l.id.Namespace)
+		o.SetName(l.id.Name)
+		full, err := c.get(ctx, o)
+		if err != nil {
+			return outlook{}, fmt.Errorf("%s: %w", l.id, err)
+		}
+		if full == nil {
+			continue
+		}
+		was = append(was, of(full))
+		if l.stays != "" {
+			is = append(is, of(full))
+		}
+	}
+	beside, err := c.besides(ctx, changes, ours)
+	if err != nil {
+		return outlook{}, err
+	}
+	for _, o := range beside {
+		was, is = append(was, of(o)), append(is, of(o))
+	}
+	// What is said of another layer is for its own release.
+	allowances := slices.DeleteFunc(slices.Clone(r.Allowed), func(a consequence.Allowance) bool {
+		return slices.ContainsFunc(r.Elsewhere, func(id object.ID) bool { return id.String() == a.Object })
+	})
+	var out outlook
+	out.found, out.allowed, out.notes = consequence.Allow(consequence.Of(was, is), allowances)
+	return out, nil
+}
+
+// besides are the workloads of namespaces whose level of Pod Security changes:
+// whether they meet it is asked of them, and they are of other layers mostly.
+func (c *cluster) besides(ctx context.Context, changes []Change, ours map[object.ID]bool) ([]*unstructured.Unstructured, error) {
+	level := func(o *unstructured.Unstructured) string { return o.GetLabels()[podsecurity.EnforceLevelLabel] }
+	var all []*unstructured.Unstructured
+	for _, change := range changes {
+		if change.ID.Group != "" || change.ID.Kind != "Namespace" || change.live == nil || level(change.live) == level(change.would) {
+			continue
+		}
+		for _, kind := range []string{"Deployment", "StatefulSet", "DaemonSet"} {
+			list := &unstructured.UnstructuredList{}
+			list.SetGroupVersionKind(schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: kind + "List"})
+			if err := c.client.List(ctx, list, client.InNamespace(change.ID.Name)); err != nil {
+				return nil, fmt.Errorf("what runs in %s cannot be read: %w", change.ID, err)
+			}
+			for i := range list.Items {
+				if o := &list.Items[i]; !ours[object.IDOf(o)] {
+					all = append(all, o)
+				}
+			}
+		}
+	}
+	return all, nil
+}
+
+// stops are the consequences at which a release stops: what is refused and what
+// is down. What the server itself refuses is told in its own words, and cannot
+// be allowed.
+func (o outlook) stops(changes []Change) error {
+	refused := map[object.ID]bool{}
+	for _, c := range changes {
+		refused[c.ID] = c.Action == Refused
+	}
+	var all object.Findings
+	for _, c := range o.found {
+		if c.Severity > consequence.Down || c.Severity == consequence.Refused && refused[c.Object] {
+			continue
+		}
+		remedy := fmt.Sprintf("if it is meant, say -allow '%s'", consequence.Allowance{Rule: c.Rule, Object: c.Object.String()})
+		if c.Do != "" {
+			remedy = c.Do + "; " + remedy
+		}
+		all = append(all, object.Finding{Rule: c.Rule, Object: c.Object, Field: c.Field, Problem: c.Severity.String() + ": " + c.Why, Remedy: remedy})
+	}
+	return all.Err()
+}
+
+// show prints the consequences, worst first.
+func (o outlook) show(d *Deployer) {
+	for _, c := range o.found {
+		d.printf("%-11s  %s [%s]\n", c.Severity, c, c.Rule)
+	}
+	for _, c := range o.allowed {
+		d.printf("%-11s  %s [%s] allowed: %s\n", c.Severity, c, c.Rule, c.Reason)
+	}
+	for _, note := range o.notes {
+		d.printf("note: %s\n", note)
+	}
+}
