@@ -38,7 +38,15 @@ var immutables = []immutable{
 	{kinds: []string{"/Secret"}, field: "type", otherwise: "Opaque", do: anotherName},
 	{kinds: []string{"/Secret", "/ConfigMap"}, field: "data", when: isImmutable, do: anotherName},
 	{kinds: []string{"/Secret", "/ConfigMap"}, field: "binaryData", when: isImmutable, do: anotherName},
-	{kinds: []string{"/Secret"}, field: "stringData", when: isImmutable, do: anotherName},
+	{kinds: []string{"/Secret"}, field: "stringData", when: func(was, is map[string]any) bool {
+		// A key that goes from here stays in data.
+		for key, value := range fields(is, "stringData") {
+			if was["immutable"] == true && !same(fields(was, "stringData")[key], value) {
+				return true
+			}
+		}
+		return false
+	}, do: anotherName},
 	{kinds: []string{"/Secret", "/ConfigMap"}, field: "immutable", when: isImmutable, do: anotherName},
 	{kinds: []string{"scheduling.k8s.io/PriorityClass"}, field: "value", do: anotherName},
 	{kinds: []string{"scheduling.k8s.io/PriorityClass"}, field: "preemptionPolicy", otherwise: "PreemptLowerPriority", do: anotherName},
@@ -57,8 +65,9 @@ var immutables = []immutable{
 	{kinds: []string{"batch/Job"}, field: "spec.backoffLimitPerIndex", do: runAgain},
 	{kinds: []string{"batch/Job"}, field: "spec.managedBy", do: runAgain},
 	{kinds: []string{"batch/Job"}, field: "spec.successPolicy", do: runAgain},
-	{kinds: []string{"batch/Job"}, field: "spec.completions", do: runAgain, when: func(was, _ map[string]any) bool {
-		return text(was, "spec", "completionMode") != "Indexed"
+	{kinds: []string{"batch/Job"}, field: "spec.completions", do: runAgain, when: func(_, is map[string]any) bool {
+		together := same(get(is, "spec", "completions"), or(get(is, "spec", "parallelism"), int64(1)))
+		return text(is, "spec", "completionMode") != "Indexed" || !together
 	}},
 	{kinds: []string{"/PersistentVolume"}, field: "spec.volumeMode", otherwise: "Filesystem", do: anotherName},
 	{kinds: []string{"/PersistentVolume"}, field: "spec.nodeAffinity", do: anotherName, when: func(was, _ map[string]any) bool {
