@@ -17,6 +17,15 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/placeholder"
 )
 
+// capabilities are those of Linux, and the word for all of them.
+var capabilities = []string{
+	"ALL", "AUDIT_CONTROL", "AUDIT_READ", "AUDIT_WRITE", "BLOCK_SUSPEND", "BPF", "CHECKPOINT_RESTORE", "CHOWN", "DAC_OVERRIDE",
+	"DAC_READ_SEARCH", "FOWNER", "FSETID", "IPC_LOCK", "IPC_OWNER", "KILL", "LEASE", "LINUX_IMMUTABLE", "MAC_ADMIN", "MAC_OVERRIDE",
+	"MKNOD", "NET_ADMIN", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_RAW", "PERFMON", "SETFCAP", "SETGID", "SETPCAP", "SETUID",
+	"SYS_ADMIN", "SYS_BOOT", "SYS_CHROOT", "SYS_MODULE", "SYS_NICE", "SYS_PACCT", "SYS_PTRACE", "SYS_RAWIO", "SYS_RESOURCE",
+	"SYS_TIME", "SYS_TTY_CONFIG", "SYSLOG", "WAKE_ALARM",
+}
+
 // privileged is what holds where nothing is said.
 var privileged = api.LevelVersion{Level: api.LevelPrivileged, Version: api.LatestVersion()}
 
@@ -77,6 +86,30 @@ func safeRules() []Rule {
 					return level, says, true
 				}
 				return level, "", false
+			})
+		},
+	}, {
+		ID:       "capability",
+		Severity: object.Warning,
+		Doc:      "A capability that there is not is neither given nor taken away.",
+		Source:   "Linux manual, capabilities(7); Kubernetes documentation, 'Configure a Security Context for a Pod or Container', Set capabilities: without the prefix CAP_",
+		Run: func(p *Pass) {
+			p.eachPods(func(pods pods) {
+				pods.eachContainer(func(list string, c *corev1.Container) {
+					if c.SecurityContext == nil || c.SecurityContext.Capabilities == nil {
+						return
+					}
+					for _, names := range [...]struct {
+						field string
+						list  []corev1.Capability
+					}{{"add", c.SecurityContext.Capabilities.Add}, {"drop", c.SecurityContext.Capabilities.Drop}} {
+						for i, name := range names.list {
+							if !slices.Contains(capabilities, strings.ToUpper(string(name))) {
+								p.Report(pods.of, fmt.Sprintf("%s.%s[%s].securityContext.capabilities.%s[%d]", pods.at, list, c.Name, names.field, i), fmt.Sprintf("there is no capability %q", name), near(strings.TrimPrefix(string(name), "CAP_"), capabilities...))
+							}
+						}
+					}
+				})
 			})
 		},
 	}, {
