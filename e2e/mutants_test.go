@@ -142,7 +142,7 @@ func differ(t *testing.T, m mutant.Placed, findings []mutant.Finding, said strin
 	t.Errorf("the checks say that the API server refuses it, and it does not: %s %s\n\t%s\n\t%v", m.Change, m.Field, m, findings)
 }
 
-// refusing are the rules by which the API server refuses: they say so.
+// refusing are the rules that say of themselves that the API server refuses.
 var refusing = func() map[string]bool {
 	rules := make(map[string]bool)
 	for _, r := range check.Rules() {

@@ -52,7 +52,7 @@ func (r *reference) addresses(s *Set, text string, p *pods, do func(*reference),
 			port = schemePorts[a.scheme]
 		}
 		r.to, r.key, r.address, r.inPod, r.guess = to, "", true, p != nil, guess
-		r.isPort, r.port = port != 0 && !s.headless(to), networkingv1.ServiceBackendPort{Number: port}
+		r.isPort, r.port = port != 0, networkingv1.ServiceBackendPort{Number: port}
 		if a.wrongPort != "" && a.scheme != "" {
 			r.isPort, r.port = true, networkingv1.ServiceBackendPort{Name: a.wrongPort}
 		}
@@ -79,15 +79,35 @@ func (p *pods) answersTo(name string) bool {
 	return false
 }
 
-// headless reports whether the DNS name of a Service leads past it, to the
-// ports of its pods or to another name.
-func (s *Set) headless(id object.ID) bool {
+// portsAt returns the ports at the DNS name of a Service, and whether there can
+// be no others: those of the pods where it is headless, since its name leads to
+// them.
+func (s *Set) portsAt(id object.ID) (ports []corev1.ServicePort, closed bool) {
 	o := s.get(id)
 	if o == nil {
-		return false
+		return s.ports(id)
 	}
 	service := As[*corev1.Service](o)
-	return service != nil && service.Spec.ClusterIP == corev1.ClusterIPNone
+	if service == nil || service.Spec.ClusterIP != corev1.ClusterIPNone {
+		return s.ports(id)
+	}
+	selected := s.podIndex().services[o]
+	for _, p := range selected {
+		states := false
+		p.eachContainer(func(list string, c *corev1.Container) {
+			if !serves(list, c) {
+				return
+			}
+			for _, port := range c.Ports {
+				states = true
+				ports = append(ports, corev1.ServicePort{Name: port.Name, Port: port.ContainerPort})
+			}
+		})
+		if !states {
+			return nil, false
+		}
+	}
+	return ports, len(selected) > 0
 }
 
 // address is a host in a text that may be a Service.

@@ -161,7 +161,7 @@ type removal struct {
 func kindRules() []Rule {
 	return []Rule{{
 		ID:     "api-version",
-		Doc:    "An API version that the cluster does not serve, or no longer, is refused, with all that depends on the object.",
+		Doc:    "The API server refuses an API version that it does not serve, or no longer, with all that depends on the object.",
 		Source: "Kubernetes documentation, 'Deprecated API Migration Guide' and 'The Kubernetes API', API groups and versioning: the group of a custom kind is a domain",
 		Run: func(p *Pass) {
 			var minor int
@@ -190,7 +190,7 @@ func kindRules() []Rule {
 		},
 	}, {
 		ID:     "kind",
-		Doc:    "A kind that its API version does not have is refused, and so is a Go object whose TypeMeta says another kind than its type.",
+		Doc:    "The API server refuses a kind that its API version does not have. A Go object whose TypeMeta says another kind than its type is refused here.",
 		Source: "Kubernetes documentation, 'Kubernetes API Concepts', Resource URIs",
 		Run: func(p *Pass) {
 			for _, o := range p.Objects() {

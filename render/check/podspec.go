@@ -18,7 +18,7 @@ const podSource = "Kubernetes, pkg/apis/core/validation: ValidatePodSpec"
 func podRules() []Rule {
 	return []Rule{{
 		ID:     "pod-required",
-		Doc:    "A pod without a container is refused, and a container, variable, mount, port or volume without what it must say.",
+		Doc:    "The API server refuses a pod without a container, and a container, variable, mount, port or volume without what it must say.",
 		Source: podSource,
 		Run: func(p *Pass) {
 			p.eachPods(func(pods pods) {
@@ -140,7 +140,7 @@ func podRules() []Rule {
 		},
 	}, {
 		ID:     "mount",
-		Doc:    "A mount of a volume that the pod does not have is refused.",
+		Doc:    "The API server refuses a mount of a volume that the pod does not have.",
 		Source: podSource,
 		Run: func(p *Pass) {
 			p.eachPods(func(pods pods) {

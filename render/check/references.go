@@ -154,7 +154,11 @@ func (s *Set) check(r *reference) wrong {
 		return wrong{rule: rule, problem: problem, remedy: remedy}
 	}
 	if r.isPort {
-		if ports, closed := s.ports(r.to); closed && !slices.ContainsFunc(ports, func(p corev1.ServicePort) bool {
+		look := s.ports
+		if r.address {
+			look = s.portsAt
+		}
+		if ports, closed := look(r.to); closed && !slices.ContainsFunc(ports, func(p corev1.ServicePort) bool {
 			return r.port.Name != "" && p.Name == r.port.Name || r.port.Name == "" && p.Port == r.port.Number
 		}) {
 			rule := "reference-port"

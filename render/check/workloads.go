@@ -7,7 +7,7 @@ import (
 func workloadRules() []Rule {
 	return []Rule{{
 		ID:     "selector",
-		Doc:    "A workload whose selector misses the labels of its own pod template is refused by the API server. A selector cannot change later, so it may not hold what a release changes.",
+		Doc:    "The API server refuses a workload whose selector misses the labels of its own pod template. A selector cannot change later, so it may not hold what a release changes.",
 		Source: "Kubernetes documentation, 'Deployments', Selector and Label selector updates",
 		Run: func(p *Pass) {
 			p.eachPods(func(pods pods) {
