@@ -2,6 +2,7 @@
 package fleet_test
 
 import (
+	"bytes"
 	"flag"
 	"go/ast"
 	"go/parser"
@@ -10,7 +11,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -44,6 +47,41 @@ func TestGolden(t *testing.T) {
 	} {
 		got := strings.Join(goList(t, "-deps", "-f", tc.format, tc.pkg), "\n") + "\n"
 		golden.File(t, tc.list, []byte(got), *update)
+	}
+}
+
+// TestExampleLines: the READMEs say how long the files of the example layers
+// are.
+func TestExampleLines(t *testing.T) {
+	top, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := regexp.MustCompile("(?m)^\\| `([^`]+)` \\| (\\d+) \\|")
+	readmes, err := filepath.Glob("examples/*/README.md")
+	if err != nil || len(readmes) == 0 {
+		t.Fatalf("%d READMEs: %v", len(readmes), err)
+	}
+	for _, readme := range readmes {
+		text, err := os.ReadFile(readme)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := filepath.Dir(readme)
+		for i, m := range row.FindAllStringSubmatch(string(text), -1) {
+			source, err := os.ReadFile(filepath.Join(dir, m[1]))
+			if err != nil {
+				t.Error(err)
+				continue
+			}
+			n := strconv.Itoa(bytes.Count(source, []byte("\n")))
+			if n != m[2] {
+				t.Errorf("%s: %s has %s lines, not %s", readme, m[1], n, m[2])
+			}
+			if said := regexp.MustCompile("\\[`" + dir + "`\\][^\\[]* in " + n + " lines"); i == 0 && !said.Match(top) {
+				t.Errorf("README.md does not say that %s is in %s lines", dir, n)
+			}
+		}
 	}
 }
 

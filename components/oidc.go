@@ -63,6 +63,10 @@ type OIDCClient struct {
 	// SecretName of the Secret with the client's keys. If empty, the name
 	// with -secrets.
 	SecretName string
+	// Public says that the client keeps no secret, such as an app that runs in
+	// the browser or on a phone: its Secret has no key for one. If false, it is
+	// confidential (RFC 6749, section 2.1).
+	Public bool
 	// IDKey and SecretKey name the keys of that Secret that hold the client's
 	// id and secret. If empty, OIDC_CLIENT_ID and OIDC_CLIENT_SECRET.
 	IDKey, SecretKey string
@@ -105,7 +109,9 @@ func (c OIDCClient) WithDefaults() OIDCClient {
 	c.RefreshToken = cmp.Or(c.RefreshToken, 30*24*time.Hour)
 	c.SecretName = cmp.Or(c.SecretName, c.Name+"-secrets")
 	c.IDKey = cmp.Or(c.IDKey, "OIDC_CLIENT_ID")
-	c.SecretKey = cmp.Or(c.SecretKey, "OIDC_CLIENT_SECRET")
+	if !c.Public {
+		c.SecretKey = cmp.Or(c.SecretKey, "OIDC_CLIENT_SECRET")
+	}
 	return c
 }
 
@@ -165,17 +171,23 @@ func (c OIDCClient) LogoutURI() string {
 // Secret returns the contract of the client's Secret.
 func (c OIDCClient) Secret() secret.Contract {
 	c = c.WithDefaults()
-	return secret.Contract{Name: c.SecretName, Namespace: c.Namespace, Keys: append([]secret.Key{
-		{Name: c.IDKey, Purpose: "OIDC client id at Authentik; public, but random", Format: secret.Random(12), Rotation: secret.RotationNeedsBlueprint},
-		{Name: c.SecretKey, Purpose: "OIDC client secret at Authentik", Format: secret.Random(64), Rotation: secret.RotationNeedsBlueprint},
-	}, c.Keys...)}
+	keys := []secret.Key{{Name: c.IDKey, Purpose: "OIDC client id at Authentik; public, but random", Format: secret.Random(12), Rotation: secret.RotationNeedsBlueprint}}
+	if !c.Public {
+		keys = append(keys, secret.Key{Name: c.SecretKey, Purpose: "OIDC client secret at Authentik", Format: secret.Random(64), Rotation: secret.RotationNeedsBlueprint})
+	}
+	return secret.Contract{Name: c.SecretName, Namespace: c.Namespace, Keys: append(keys, c.Keys...)}
 }
 
 // ClientID refers to the client's id, which is the audience of its tokens too.
 func (c OIDCClient) ClientID() secret.Ref { return c.Secret().Key(c.WithDefaults().IDKey) }
 
-// ClientSecret refers to the client's secret.
-func (c OIDCClient) ClientSecret() secret.Ref { return c.Secret().Key(c.WithDefaults().SecretKey) }
+// ClientSecret refers to the client's secret. A public client has none.
+func (c OIDCClient) ClientSecret() secret.Ref {
+	if c.Public {
+		return secret.Ref{}
+	}
+	return c.Secret().Key(c.WithDefaults().SecretKey)
+}
 
 // Claims returns what the client must have for itself.
 func (c OIDCClient) Claims() []string {
@@ -216,6 +228,9 @@ func (c OIDCClient) Validate(path *field.Path) field.ErrorList {
 	case c.LogoutPath == "":
 	case !validate.IsPath(c.LogoutPath):
 		errs = append(errs, field.Invalid(at("logoutPath"), c.LogoutPath, "must be a path that starts with one /, without spaces: the host is "+c.Host))
+	}
+	if c.Public && c.SecretKey != "" {
+		errs = append(errs, field.Forbidden(at("secretKey"), "a public client has no secret: leave it out, or leave out public"))
 	}
 	if !slices.Contains(c.Scopes, "openid") {
 		errs = append(errs, field.Invalid(at("scopes"), c.Scopes, "must contain openid: without it there is no ID token"))

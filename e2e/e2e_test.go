@@ -19,7 +19,6 @@ import (
 	"testing"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -261,6 +260,68 @@ func command(t *testing.T, tree render.Tree) string {
 
 const deployer = "--as=system:serviceaccount:dezky-apps:ci-deployer"
 
+// admitted: the pods of every workload pass the Pod Security of their
+// namespaces.
+func admitted(t *testing.T, c cluster) {
+	t.Helper()
+	var list struct {
+		Items []struct {
+			Kind     string
+			Metadata metav1.ObjectMeta
+			Spec     struct {
+				Template             corev1.PodTemplateSpec
+				VolumeClaimTemplates []corev1.PersistentVolumeClaim
+				JobTemplate          struct {
+					Spec struct{ Template corev1.PodTemplateSpec }
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(c.kubectl("get", "deployments,statefulsets,jobs,cronjobs", "-A", "-o", "json")), &list); err != nil {
+		t.Fatal(err)
+	}
+	if len(list.Items) == 0 {
+		t.Error("no workload")
+	}
+	for _, w := range list.Items {
+		spec := w.Spec.Template.Spec
+		if w.Kind == "CronJob" {
+			spec = w.Spec.JobTemplate.Spec.Template.Spec
+		}
+		for _, claim := range w.Spec.VolumeClaimTemplates {
+			spec.Volumes = append(spec.Volumes, corev1.Volume{Name: claim.Name, VolumeSource: corev1.VolumeSource{
+				PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claim.Name + "-" + w.Metadata.Name + "-0"},
+			}})
+		}
+		pod, err := json.Marshal(corev1.Pod{
+			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
+			ObjectMeta: metav1.ObjectMeta{Namespace: w.Metadata.Namespace, Name: w.Metadata.Name},
+			Spec:       spec,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, err := c.try(pod, "create", "--dry-run=server", "-f", "-"); err != nil || strings.Contains(out, "Warning") {
+			t.Errorf("the pod of %s %s/%s: %v\n%s", w.Kind, w.Metadata.Namespace, w.Metadata.Name, err, out)
+		}
+	}
+}
+
+// TestExamples: an empty cluster takes the example layers in one pass, as they
+// are accepted in their goldens, and a second time nothing changes.
+func TestExamples(t *testing.T) {
+	c := start(t)
+	for _, layer := range []string{"data/golden/data", "auth/golden/authentik", "files/golden/files", "files/golden/auth"} {
+		dir := filepath.Join("..", "examples", filepath.FromSlash(layer))
+		c.kubectl("apply", "--server-side", "-f", dir)
+		if diff, err := c.try(nil, "diff", "--server-side", "-f", dir); err != nil {
+			t.Errorf("%s differs from what is in the cluster: %v\n%s", layer, err, diff)
+		}
+	}
+	admitted(t, c)
+	closed(t, c)
+}
+
 func TestApply(t *testing.T) {
 	for _, environment := range apps.Environments().Names() {
 		t.Run(environment, func(t *testing.T) {
@@ -304,27 +365,7 @@ func TestApply(t *testing.T) {
 			// The namespace of the apps is kept within its quota.
 			quota(t, c, "dezky-apps")
 
-			// The pods pass the Pod Security of their namespaces.
-			var list appsv1.DeploymentList
-			if err := json.Unmarshal([]byte(c.kubectl("get", "deployments", "-A", "-o", "json")), &list); err != nil {
-				t.Fatal(err)
-			}
-			if len(list.Items) == 0 {
-				t.Error("no Deployment")
-			}
-			for _, d := range list.Items {
-				pod, err := json.Marshal(corev1.Pod{
-					TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
-					ObjectMeta: metav1.ObjectMeta{Namespace: d.Namespace, Name: d.Name},
-					Spec:       d.Spec.Template.Spec,
-				})
-				if err != nil {
-					t.Fatal(err)
-				}
-				if out, err := c.try(pod, "create", "--dry-run=server", "-f", "-"); err != nil || strings.Contains(out, "Warning") {
-					t.Errorf("the pod of %s/%s: %v\n%s", d.Namespace, d.Name, err, out)
-				}
-			}
+			admitted(t, c)
 
 			// The pipeline may do its work and nothing else.
 			tierDoors(t, pipeline, tree)

@@ -55,7 +55,7 @@ type (
 		InvalidationFlow     *yaml.Node    `yaml:"invalidation_flow"`
 		ClientType           string        `yaml:"client_type"`
 		ClientID             *yaml.Node    `yaml:"client_id"`
-		ClientSecret         *yaml.Node    `yaml:"client_secret"`
+		ClientSecret         *yaml.Node    `yaml:"client_secret,omitempty"`
 		GrantTypes           []string      `yaml:"grant_types,omitempty"`
 		RedirectURIs         []redirectURI `yaml:"redirect_uris"`
 		PropertyMappings     []*yaml.Node  `yaml:"property_mappings"`
@@ -144,6 +144,9 @@ func (b Blueprint) provider(c components.OIDCClient) provider {
 		SigningKey:           signingKey(cmp.Or(o.SigningKey, b.SigningKey)),
 		// The client's issuer address has its slug: it is true in this mode only.
 		IssuerMode: "per_provider",
+	}
+	if c.Public {
+		p.ClientType, p.ClientSecret = "public", nil
 	}
 	if !b.Version.before(grantTypes) {
 		p.GrantTypes = []string{"authorization_code"}

@@ -61,3 +61,26 @@ func TestOptions(t *testing.T) {
 		}
 	}
 }
+
+// TestPublic: a client that runs in the browser has no secret anywhere.
+func TestPublic(t *testing.T) {
+	b := blueprint(func(b *Blueprint) { b.Clients[0].Public, b.Clients[0].SecretKey = true, "" })
+	for _, k := range append(b.Secret().Keys, b.Clients[0].Secret().Keys...) {
+		if k.Name == secretVariable(b.Clients[0]) || k.Name == "OIDC_CLIENT_SECRET" {
+			t.Errorf("there is a key %s", k.Name)
+		}
+	}
+	with, other, _ := strings.Cut(text(t, b), "id: provider-admin-tools")
+	if !strings.Contains(with, "client_type: public\n") || strings.Contains(with, "client_secret") {
+		t.Errorf("the provider is\n%s", with)
+	}
+	if !strings.Contains(other, "client_type: confidential\n") || !strings.Contains(other, "client_secret: !Env OIDC_ADMIN_TOOLS_CLIENT_SECRET\n") {
+		t.Errorf("the other provider is\n%s", other)
+	}
+
+	b.Clients[0].SecretKey = "SECRET"
+	const want = "secretKey: Forbidden: a public client has no secret: leave it out, or leave out public"
+	if _, err := b.Objects(); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("a key of the secret: %v, want %s", err, want)
+	}
+}

@@ -199,6 +199,9 @@ func (l Login) module() module {
 func (l Login) Validate(path *field.Path) field.ErrorList {
 	l = l.withDefaults()
 	at := func(name string) *field.Path { return path.Child(name) }
+	if l.Client.Public {
+		return field.ErrorList{field.Forbidden(at("client").Child("public"), "the module runs on the app's server, which keeps a secret: leave it out")}
+	}
 	errs := l.OIDCClient().Validate(at("client"))
 	var known []string
 	for _, m := range modules {

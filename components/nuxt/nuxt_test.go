@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/nuxt"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
@@ -234,6 +236,17 @@ func TestLogin(t *testing.T) {
 
 // TestAssumed: what nobody has confirmed of a login is said with what confirms
 // it, changes nothing of what is rendered, and is not said once confirmed.
+func TestPublicRefused(t *testing.T) {
+	c := with(login(), func(c *nuxt.Login) { c.Client.Public = true })
+	const want = "login.client.public: Forbidden: the module runs on the app's server, which keeps a secret: leave it out"
+	if errs := c.Validate(field.NewPath("login")); len(errs) != 1 || errs[0].Error() != want {
+		t.Errorf("%v, want %s", errs, want)
+	}
+	if errs := login().Validate(field.NewPath("login")); len(errs) > 0 {
+		t.Error(errs)
+	}
+}
+
 func TestAssumed(t *testing.T) {
 	confirmed := login()
 	if list := confirmed.About().Assumed; len(list) != 0 {

@@ -76,8 +76,8 @@ func worker(b authentik.Blueprint, text map[string]string) components.Worker {
 	return components.Worker(w)
 }
 
-// blueprint is that of the app tier, with its text.
-func blueprint(tier render.Tree) (authentik.Blueprint, map[string]string, error) {
+// Blueprint is that of the app tier, with its text.
+func Blueprint(tier render.Tree) (authentik.Blueprint, map[string]string, error) {
 	for _, layer := range tier.Layers {
 		for _, file := range layer.Files {
 			for _, c := range file.Components {
@@ -102,7 +102,7 @@ func Tree(environment string, images render.Images) (render.Tree, error) {
 	if err != nil {
 		return render.Tree{}, err
 	}
-	b, text, err := blueprint(tier)
+	b, text, err := Blueprint(tier)
 	if err != nil {
 		return render.Tree{}, err
 	}

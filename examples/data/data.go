@@ -43,7 +43,7 @@ func Redis() components.StatefulSet {
 	})
 }
 
-// PostgreSQL has the databases of Authentik and OCIS.
+// PostgreSQL has the database of Authentik.
 func PostgreSQL() components.StatefulSet {
 	return store(components.StatefulSet{
 		Name:      "postgresql",
@@ -121,21 +121,33 @@ func backup(db components.StatefulSet, dump components.Workload) components.Cron
 		Schedule:  "30 2 * * *",
 		RunAsUser: 999,
 		Init:      []components.Workload{dump},
-		Image:     "docker.io/rclone/rclone:1.71",
+		Image:     Rclone,
 		Args:      []string{"copy", "/backup", "storage:dezky-backup/" + db.Name},
-		Env:       map[string]string{"RCLONE_CONFIG_STORAGE_TYPE": "s3", "RCLONE_CONFIG_STORAGE_PROVIDER": "Other"},
+		Env:       StorageEnv(),
 		SecretEnv: StorageSecret().Env(),
 		Volumes:   []components.Volume{{Name: "backup", Path: "/backup", Size: resource.MustParse("10Gi")}},
-		Network: &components.Network{To: []components.Peer{
-			db.Peer(),
-			{CIDR: "0.0.0.0/0", Except: []string{"10.0.0.0/8"}, Ports: []int32{443}},
-		}},
+		Network:   &components.Network{To: []components.Peer{db.Peer(), Storage()}},
 	}
 }
 
 // backupOf is the pods of the backup of a store.
 func backupOf(store string) components.Peer {
 	return components.Peer{Pods: map[string]string{"app.kubernetes.io/name": store + "-backup"}}
+}
+
+// Rclone is the image that copies to the object storage.
+const Rclone = "docker.io/rclone/rclone:1.71"
+
+// Storage is the object storage for a NetworkPolicy, which knows no names:
+// every public address, over HTTPS.
+func Storage() components.Peer {
+	return components.Peer{CIDR: "0.0.0.0/0", Except: []string{"10.0.0.0/8"}, Ports: []int32{443}}
+}
+
+// StorageEnv are rclone's variables for the object storage, beside those of
+// StorageSecret.
+func StorageEnv() map[string]string {
+	return map[string]string{"RCLONE_CONFIG_STORAGE_TYPE": "s3", "RCLONE_CONFIG_STORAGE_PROVIDER": "Other"}
 }
 
 // StorageSecret is the contract of the credentials of the object storage. The
