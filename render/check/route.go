@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // What Traefik demands of its own kinds beside what their definitions say.
@@ -16,6 +18,7 @@ func routeRules() []Rule {
 		Doc:    "Traefik leaves out a route whose rule it cannot read, or whose Service has no port: its host answers 404.",
 		Source: "Traefik, pkg/muxer/http/matcher.go: httpFuncs, and pkg/provider/kubernetes/crd: getServicePort",
 		Run: func(p *Pass) {
+			parents := parentRoutes(p)
 			for _, o := range p.Kind(traefik, "IngressRoute") {
 				routes, _ := at(o.fields(), "spec", "routes").([]any)
 				if len(routes) == 0 {
@@ -38,7 +41,7 @@ func routeRules() []Rule {
 						}
 					}
 					services, _ := route["services"].([]any)
-					if len(services) == 0 {
+					if len(services) == 0 && !parents[o.ID] {
 						p.Report(o, at+"services", "is empty: the route leads nowhere", "name a Service and its port")
 					}
 					for k, s := range services {
@@ -133,6 +136,26 @@ func routeHosts(p *Pass) {
 			}
 		}
 	}
+}
+
+// parentRoutes returns the IngressRoutes that others name as their parents:
+// these lead to their children, and need no Service (Traefik documentation,
+// 'Multi-Layer Routing').
+func parentRoutes(p *Pass) map[object.ID]bool {
+	parents := make(map[object.ID]bool)
+	for _, o := range p.Kind(traefik, "IngressRoute") {
+		refs, _ := at(o.fields(), "spec", "parentRefs").([]any)
+		for _, r := range refs {
+			ref, _ := r.(map[string]any)
+			id := object.ID{Group: traefik, Kind: "IngressRoute", Namespace: o.ID.Namespace}
+			id.Name, _ = ref["name"].(string)
+			if namespace, _ := ref["namespace"].(string); namespace != "" {
+				id.Namespace = namespace
+			}
+			parents[id] = true
+		}
+	}
+	return parents
 }
 
 // matchers are what a rule of Traefik can ask for.

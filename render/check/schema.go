@@ -23,13 +23,13 @@ import (
 //go:embed schemas
 var schemaFiles embed.FS
 
-// Definition is what a CustomResourceDefinition says of a value: the part of
+// definition is what a CustomResourceDefinition says of a value: the part of
 // its schema by which the API server refuses values.
-type Definition struct {
+type definition struct {
 	Type        string                 `json:"type,omitempty"`
-	Fields      map[string]*Definition `json:"properties,omitempty"`
-	Values      *Definition            `json:"additionalProperties,omitempty"`
-	Items       *Definition            `json:"items,omitempty"`
+	Fields      map[string]*definition `json:"properties,omitempty"`
+	Values      *definition            `json:"additionalProperties,omitempty"`
+	Items       *definition            `json:"items,omitempty"`
 	Required    []string               `json:"required,omitempty"`
 	Enum        []any                  `json:"enum,omitempty"`
 	Pattern     string                 `json:"pattern,omitempty"`
@@ -44,8 +44,8 @@ type Definition struct {
 
 // schemas returns the definitions by version and kind. Each is read when it is
 // first asked for.
-var schemas = sync.OnceValue(func() map[schema.GroupVersion]map[string]func() (*Definition, error) {
-	all := make(map[schema.GroupVersion]map[string]func() (*Definition, error))
+var schemas = sync.OnceValue(func() map[schema.GroupVersion]map[string]func() (*definition, error) {
+	all := make(map[schema.GroupVersion]map[string]func() (*definition, error))
 	files, _ := fs.Glob(schemaFiles, "schemas/*.json") // the pattern is good
 	for _, file := range files {
 		parts := strings.Split(strings.TrimSuffix(path.Base(file), ".json"), "_")
@@ -54,14 +54,14 @@ var schemas = sync.OnceValue(func() map[schema.GroupVersion]map[string]func() (*
 		}
 		version := schema.GroupVersion{Group: parts[0], Version: parts[1]}
 		if all[version] == nil {
-			all[version] = make(map[string]func() (*Definition, error))
+			all[version] = make(map[string]func() (*definition, error))
 		}
-		all[version][parts[2]] = sync.OnceValues(func() (*Definition, error) {
+		all[version][parts[2]] = sync.OnceValues(func() (*definition, error) {
 			text, err := schemaFiles.ReadFile(file)
 			if err != nil {
 				return nil, err
 			}
-			var d Definition
+			var d definition
 			return &d, json.Unmarshal(text, &d)
 		})
 	}
@@ -75,18 +75,18 @@ func schemaRules() []Rule {
 		Source: "The CustomResourceDefinitions of Traefik v3.6 and cert-manager v1.21",
 		Run: func(p *Pass) {
 			for version, kinds := range schemas() {
-				for kind, definition := range kinds {
+				for kind, read := range kinds {
 					for _, o := range p.Kind(version.Group, kind) {
 						if o.GetObjectKind().GroupVersionKind().Version != version.Version {
 							continue
 						}
-						d, err := definition()
+						d, err := read()
 						if err != nil {
 							p.broken(err)
 							return
 						}
-						_, read := o.Object.(*unstructured.Unstructured)
-						d.hold(o.fields(), "", func(field, problem, remedy string) { p.Report(o, field, problem, remedy) }, read)
+						_, loose := o.Object.(*unstructured.Unstructured)
+						d.hold(o.fields(), "", func(field, problem, remedy string) { p.Report(o, field, problem, remedy) }, loose)
 					}
 				}
 			}
@@ -96,7 +96,7 @@ func schemaRules() []Rule {
 
 // hold reports where a value is not what the definition says. Values that were
 // read, and not made by a Go type, may have fields that there are not.
-func (d *Definition) hold(value any, at string, report func(field, problem, remedy string), read bool) {
+func (d *definition) hold(value any, at string, report func(field, problem, remedy string), read bool) {
 	if len(d.Enum) > 0 && !slices.ContainsFunc(d.Enum, func(e any) bool { return fmt.Sprint(e) == fmt.Sprint(value) }) {
 		var words []string
 		for _, e := range d.Enum {
@@ -173,7 +173,7 @@ var kindsOfValue = map[string]string{
 	"object": "an object of fields", "array": "a list", "string": "a string", "boolean": "true or false", "integer": "a whole number", "number": "a number",
 }
 
-func (d *Definition) number(n float64, at string, report func(field, problem, remedy string), wrong func(string)) {
+func (d *definition) number(n float64, at string, report func(field, problem, remedy string), wrong func(string)) {
 	switch {
 	case d.IntOrString:
 	case d.Type == "integer" && n != math.Trunc(n):
