@@ -225,6 +225,9 @@ func refusals(id object.ID, err error) object.Findings {
 			f := object.Finding{Object: id, Field: cause.Field, Problem: cause.Message}
 			if strings.Contains(cause.Message, "immutable") || strings.Contains(cause.Message, "cannot change") || strings.Contains(cause.Message, "may not change") {
 				f.Remedy = "this field of a live object cannot change: keep it, or replace the object beside the running one"
+				if id.Kind == "Deployment" && strings.HasPrefix(cause.Field, "spec.selector") || strings.HasSuffix(id.Kind, "RoleBinding") {
+					f.Remedy += ", as an admin does with -adopt"
+				}
 			}
 			all = append(all, f)
 		}

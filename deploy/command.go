@@ -74,7 +74,7 @@ type arguments struct {
 
 	images                               render.Images
 	keepImages                           bool
-	dryRun, list, rollback               bool
+	dryRun, list, rollback, adopt        bool
 	rollbackOnFailure, noLogs, pruneMost bool
 	run                                  int
 	allow                                consequence.Allowances
@@ -144,6 +144,7 @@ func (c Command) parse(args []string) (arguments, *flag.FlagSet, error) {
 	}
 	flags.BoolVar(&a.dryRun, "dry-run", false, "show what would change, and change nothing")
 	flags.Var(&a.allow, "allow", "do not stop at a consequence that is meant, given as `RULE=OBJECT`, such as 'host=Ingress apps/web'; may be given again, or with commas between")
+	flags.BoolVar(&a.adopt, "adopt", false, "take over what runs from other manifests: replace beside it what cannot change; with -rollback, take that back")
 	flags.BoolVar(&a.list, "list", false, "list the releases that are kept")
 	flags.BoolVar(&a.rollback, "rollback", false, "go back to the release before, with its manifests")
 	flags.BoolVar(&a.rollbackOnFailure, "rollback-on-failure", false, "go back by itself where the release fails")
@@ -161,6 +162,8 @@ func (c Command) parse(args []string) (arguments, *flag.FlagSet, error) {
 	a.environment = *environment
 	pins := a.images.Tag != "" || len(a.images.Pins) > 0 || a.keepImages
 	switch {
+	case a.list && a.adopt:
+		return a, flags, cli.UsageError("-list and -adopt: give one of the two")
 	case a.list && a.rollback:
 		return a, flags, cli.UsageError("-list and -rollback: give one of the two")
 	case a.rollback && pins:
@@ -201,7 +204,7 @@ func (c Command) run(ctx context.Context, a arguments, p cli.Program) error {
 	d := &Deployer{
 		Config: config, Layer: layer.Name, Namespace: layer.Namespace,
 		By: deployedBy(), Timeout: a.timeout, LockWait: a.lockWait,
-		DryRun: a.dryRun, PruneMost: a.pruneMost, RollbackOnFailure: a.rollbackOnFailure, NoLogs: a.noLogs,
+		DryRun: a.dryRun, Adopt: a.adopt, PruneMost: a.pruneMost, RollbackOnFailure: a.rollbackOnFailure, NoLogs: a.noLogs,
 		Out: p.Stdout, Terminal: isTerminal(p.Stdout),
 	}
 	var record Record
@@ -272,7 +275,11 @@ func (c Command) rendering(ctx context.Context, a arguments, d *Deployer, p cli.
 	for _, note := range report.Notes {
 		p.Note("%s", note)
 	}
-	r := Release{Tree: tree.Name, Revision: images.Tag, Run: a.run, Repositories: c.Repositories, Allowed: slices.Concat(a.allow, tree.Allowed)}
+	secrets := make([]object.ID, len(tree.Secrets))
+	for i, contract := range tree.Secrets {
+		secrets[i] = object.ID{Kind: "Secret", Namespace: contract.Namespace, Name: contract.Name}
+	}
+	r := Release{Secrets: secrets, Tree: tree.Name, Revision: images.Tag, Run: a.run, Repositories: c.Repositories, Allowed: slices.Concat(a.allow, tree.Allowed)}
 	var wrong object.Findings
 	for _, f := range files {
 		owner, _, _ := strings.Cut(f.Path, "/")
@@ -413,6 +420,7 @@ Usage: %[1]s [flags]
 		example("-dry-run", "what a release would change")
 	}
 	example("-rollback", "back to the release before")
+	example("-adopt -dry-run", "what taking over a running tier would do")
 	example("-list", "the releases that are kept")
 	fmt.Fprintf(w, `
 Exit status:

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -19,6 +20,9 @@ type outlook struct {
 	// found are the consequences that nobody allowed, worst first.
 	found   []consequence.Consequence
 	allowed []consequence.Allowed
+	// avoided are those that do not come, since an adoption replaces the
+	// object beside the running one.
+	avoided []consequence.Consequence
 	// notes are of allowances that let nothing pass.
 	notes []string
 }
@@ -26,14 +30,20 @@ type outlook struct {
 // foresee reads the consequences of a release from what is live and from what
 // the server would make of it: both have the server's defaults.
 func (d *Deployer) foresee(ctx context.Context, c *cluster, r Release, changes []Change, left []leftover) (outlook, error) {
-	var was, is []consequence.Object
+	// What an adoption replaces beside the running one, and what it left of an
+	// attempt before, is as good as new to the rest.
+	var was, is, beside []consequence.Object
 	of := func(o *unstructured.Unstructured) consequence.Object {
 		return consequence.Object{ID: object.IDOf(o), File: d.Layer + "/" + o.GetKind() + ".yaml", Fields: strip(o)}
 	}
 	ours := map[object.ID]bool{}
 	for _, change := range changes {
 		ours[change.ID] = true
-		if change.live != nil {
+		switch {
+		case change.live == nil:
+		case change.Action == Replace:
+			beside = append(beside, of(change.live))
+		default:
 			was = append(was, of(change.live))
 		}
 		is = append(is, of(change.would))
@@ -54,16 +64,20 @@ func (d *Deployer) foresee(ctx context.Context, c *cluster, r Release, changes [
 		if full == nil {
 			continue
 		}
+		if d.Adopt && l.key.GroupKind == kindReplicaSet {
+			beside = append(beside, of(full))
+			continue
+		}
 		was = append(was, of(full))
 		if l.stays != "" {
 			is = append(is, of(full))
 		}
 	}
-	beside, err := c.besides(ctx, changes, ours)
+	others, err := c.besides(ctx, changes, ours)
 	if err != nil {
 		return outlook{}, err
 	}
-	for _, o := range beside {
+	for _, o := range others {
 		was, is = append(was, of(o)), append(is, of(o))
 	}
 	// What is said of another layer is for its own release.
@@ -71,7 +85,20 @@ func (d *Deployer) foresee(ctx context.Context, c *cluster, r Release, changes [
 		return slices.ContainsFunc(r.Elsewhere, func(id object.ID) bool { return id.String() == a.Object })
 	})
 	var out outlook
-	out.found, out.allowed, out.notes = consequence.Allow(consequence.Of(was, is), allowances)
+	found := consequence.Of(was, is)
+	if len(beside) > 0 {
+		for _, c := range consequence.Of(slices.Concat(was, beside), is) {
+			switch {
+			case slices.Contains(found, c):
+			case c.Severity <= consequence.Down:
+				out.avoided = append(out.avoided, c)
+			default:
+				found = append(found, c)
+			}
+		}
+		slices.SortStableFunc(found, func(a, b consequence.Consequence) int { return cmp.Compare(a.Severity, b.Severity) })
+	}
+	out.found, out.allowed, out.notes = consequence.Allow(found, allowances)
 	return out, nil
 }
 
@@ -126,6 +153,9 @@ func (o outlook) stops(changes []Change) error {
 func (o outlook) show(d *Deployer) {
 	for _, c := range o.found {
 		d.printf("%-11s  %s [%s]\n", c.Severity, c, c.Rule)
+	}
+	for _, c := range o.avoided {
+		d.printf("%-11s  %s: %s [%s]\n", "avoided", c.Object, c.Why, c.Rule)
 	}
 	for _, c := range o.allowed {
 		d.printf("%-11s  %s [%s] allowed: %s\n", c.Severity, c, c.Rule, c.Reason)

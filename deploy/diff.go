@@ -24,6 +24,8 @@ const (
 	Unchanged Action = "unchanged"
 	Delete    Action = "delete"
 	Refused   Action = "refused"
+	// Replace makes an object anew, since a field of it cannot change.
+	Replace Action = "replace"
 )
 
 // Change is what a release does to one object.

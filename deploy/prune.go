@@ -100,6 +100,9 @@ func (c *cluster) judge(ctx context.Context, l *leftover, uid types.UID) error {
 		return fmt.Errorf("%s: %w", l.id, err)
 	}
 	l.live = live
+	if l.key.GroupKind == kindReplicaSet {
+		return c.judgeReplicaSet(ctx, l, uid)
+	}
 	ours, others := false, ""
 	for _, manager := range layersOf(live.ManagedFields) {
 		if manager == c.manager {
@@ -169,11 +172,12 @@ func (c *cluster) judgeStatefulSet(ctx context.Context, l *leftover) error {
 }
 
 // tooMany refuses to delete more than half of what releases applied: that is
-// rather a rendering gone wrong than a wish.
+// rather a rendering gone wrong than a wish. The ReplicaSets that an adoption
+// left do not count.
 func tooMany(all []leftover, inv inventory) error {
 	n := 0
 	for _, l := range all {
-		if l.stays == "" && !l.forget {
+		if l.stays == "" && !l.forget && l.key.GroupKind != kindReplicaSet {
 			n++
 		}
 	}

@@ -223,8 +223,8 @@ func lastGood(all []Record) *Record {
 
 // before is the release that a rollback goes to: where the last release
 // failed, the one that was well before it; where it was well, the one before
-// that. Releases that were gone back from do not count any more, so two
-// rollbacks in a row go two releases back. It is nil where there is none.
+// that with other manifests. Releases that were gone back from do not count any
+// more, so two rollbacks in a row go two releases back. It is nil where there is none.
 func before(all []Record) *Record {
 	var well []*Record
 	for i := range all {
@@ -238,7 +238,7 @@ func before(all []Record) *Record {
 		well = append(well, r)
 	}
 	if n := len(all); n > 0 && all[n-1].Status == Succeeded {
-		well = well[:len(well)-1]
+		well = slices.DeleteFunc(well, func(w *Record) bool { return bytes.Equal(w.manifests, all[n-1].manifests) })
 	}
 	if len(well) == 0 {
 		return nil

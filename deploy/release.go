@@ -44,6 +44,9 @@ type Release struct {
 	Repositories []string
 	// Elsewhere are the objects of other layers, which are never deleted.
 	Elsewhere []object.ID
+	// Secrets are those that people fill in. An adoption does not list them
+	// among what is left behind.
+	Secrets []object.ID
 	// Allowed are the consequences at which the release does not stop.
 	Allowed []consequence.Allowance
 }
@@ -78,6 +81,14 @@ type Deployer struct {
 	LockDuration time.Duration
 	// DryRun shows what a release would change, and changes nothing.
 	DryRun bool
+	// Adopt replaces beside the running one what cannot change: a Deployment
+	// with another selector, a binding with another role. Where the layer has
+	// no release yet, what runs is recorded as the first, so that Rollback,
+	// with Adopt, takes it back. It needs the rights of an admin.
+	Adopt bool
+	// Drain is how long the pods that an adoption replaced get no requests
+	// before they are stopped. If zero, DefaultDrain.
+	Drain time.Duration
 	// PruneMost allows to delete more than half of what releases applied.
 	PruneMost bool
 	// RollbackOnFailure goes back to the release before where this one fails.
@@ -137,6 +148,7 @@ func (d *Deployer) connect() (*cluster, error) {
 	d.LockDuration = cmp.Or(d.LockDuration, time.Minute)
 	d.LockWait = cmp.Or(d.LockWait, DefaultLockWait)
 	d.Timeout = cmp.Or(d.Timeout, DefaultTimeout)
+	d.Drain = cmp.Or(d.Drain, DefaultDrain)
 	c, err := connect(d.Config, d.Layer)
 	if err != nil {
 		return nil, fmt.Errorf("the cluster cannot be reached: %w", err)
@@ -383,7 +395,16 @@ func (d *Deployer) release(ctx context.Context, c *cluster, r Release, target *R
 		return Record{}, err
 	}
 
-	changes, err := c.look(ctx, objects)
+	if d.Adopt {
+		notes, err := c.holdSecurity(ctx, objects)
+		if err != nil {
+			return Record{}, err
+		}
+		for _, note := range notes {
+			d.printf("note: %s\n", note)
+		}
+	}
+	changes, err := c.look(ctx, objects, d.Adopt)
 	rendered, elsewhere := map[object.ID]bool{}, map[object.ID]bool{}
 	for _, o := range objects {
 		rendered[object.IDOf(o)] = true
@@ -408,13 +429,33 @@ func (d *Deployer) release(ctx context.Context, c *cluster, r Release, target *R
 	if err := tooMany(left, inv); err != nil && !d.PruneMost && target == nil {
 		return Record{}, refused("%v", err)
 	}
+	var foreign []object.ID
+	if d.Adopt && target == nil {
+		if foreign, err = c.foreign(ctx, r, changes); err != nil {
+			return Record{}, err
+		}
+	}
 	if d.DryRun {
+		d.showForeign(foreign)
 		return Record{}, nil
 	}
 
 	packed, err := compress(r.Manifests)
 	if err != nil {
 		return Record{}, refused("%v", err)
+	}
+	if d.Adopt && len(records) == 0 {
+		was, err := d.asItRuns(r, changes)
+		if err == nil && was.Number > 0 {
+			err = d.save(ctx, c, was)
+		}
+		if err != nil {
+			return Record{}, err
+		}
+		if was.Number > 0 {
+			d.printf("recorded what runs as release 1: -adopt -rollback goes back to it\n")
+			records = append(records, was)
+		}
 	}
 	record := Record{
 		Number: 1, Tree: r.Tree, Revision: cmp.Or(r.Revision, revision(pins)), Images: pins, Run: r.Run,
@@ -452,6 +493,9 @@ func (d *Deployer) release(ctx context.Context, c *cluster, r Release, target *R
 	}
 
 	err = d.carryOut(timed, c, &record, inv, changes, left)
+	if err == nil {
+		d.showForeign(foreign)
+	}
 	return d.close(ctx, c, record, records, err)
 }
 
@@ -484,7 +528,7 @@ func revision(pins map[string]string) string {
 
 // look asks the server about each object. The error has everything that it
 // refuses.
-func (c *cluster) look(ctx context.Context, objects []*unstructured.Unstructured) ([]Change, error) {
+func (c *cluster) look(ctx context.Context, objects []*unstructured.Unstructured, adopt bool) ([]Change, error) {
 	coming := map[object.ID]bool{}
 	for _, o := range objects {
 		coming[object.IDOf(o)] = true
@@ -511,6 +555,10 @@ func (c *cluster) look(ctx context.Context, objects []*unstructured.Unstructured
 			change.Action, change.Unchecked = Create, "its kind comes with this release"
 		case apierrors.IsNotFound(err) && coming[object.ID{Kind: "Namespace", Name: id.Namespace}]:
 			change.Action, change.Unchecked = Create, "its namespace comes with this release"
+		case err != nil && adopt && remade(live, o):
+			if err := c.lookAnew(ctx, &change); err != nil {
+				wrong = append(wrong, object.FindingsOf(err)...)
+			}
 		case err != nil:
 			wrong = append(wrong, refusals(id, err)...)
 			change.Action = Refused
@@ -568,7 +616,11 @@ func (d *Deployer) show(changes []Change, left []leftover) {
 			d.printf("%-6s  %s\n", Delete, l.id)
 		}
 	}
-	d.printf("%d to create, %d to change, %d to delete, %d unchanged\n", counts[Create], counts[Update], counts[Delete], counts[Unchanged])
+	replaced := ""
+	if counts[Replace] > 0 {
+		replaced = fmt.Sprintf("%d to replace, ", counts[Replace])
+	}
+	d.printf("%d to create, %d to change, %s%d to delete, %d unchanged\n", counts[Create], counts[Update], replaced, counts[Delete], counts[Unchanged])
 }
 
 func nothing(changes []Change, left []leftover) bool {
@@ -613,14 +665,69 @@ func (d *Deployer) carryOut(ctx context.Context, c *cluster, record *Record, inv
 	if err != nil {
 		return err
 	}
+	if d.Adopt {
+		// The old pods call the new ones, and no policy lets them in: what
+		// isolates the new ones comes when the old ones are gone.
+		for _, change := range changes {
+			if labels, ok, _ := unstructured.NestedStringMap(change.object.Object, "spec", "template", "metadata", "labels"); ok {
+				pods[change.ID.Namespace] = append(pods[change.ID.Namespace], labels)
+			}
+		}
+	}
 	ordered := make([]order.Change, len(changes))
 	for i, change := range changes {
 		ordered[i] = order.Change{ID: change.ID, Was: change.live, Is: change.object}
 	}
+	anew := map[object.ID]Change{}
+	for _, change := range changes {
+		if change.Action == Replace {
+			anew[change.ID] = change
+		}
+	}
+	remove := func(l *leftover) error {
+		if l.stays != "" || l.forget {
+			return nil
+		}
+		gone, err := c.remove(ctx, l)
+		if err != nil {
+			return err
+		}
+		l.forget = true // once is enough
+		if gone {
+			delete(inv.objects, l.key)
+			d.printf("deleted %s\n", l.id)
+		} else {
+			d.printf("stays   %s: %s\n", l.id, l.stays)
+		}
+		return nil
+	}
+	retired := false
 	for _, stage := range order.Of(ordered, pods) {
+		if stage.Name == order.Workloads && d.Adopt {
+			// A policy that goes may close the pods that come.
+			for i := range left {
+				if left[i].id.Kind == "NetworkPolicy" {
+					if err := remove(&left[i]); err != nil {
+						return err
+					}
+				}
+			}
+		}
+		if stage.Name == order.Closes {
+			retired = true
+			if err := d.retire(ctx, c, inv); err != nil {
+				return err
+			}
+		}
 		d.printf("applying %s: %s\n", stage.Name, count(len(stage.Steps), "object"))
 		var wait []object.ID
 		for _, step := range stage.Steps {
+			if change, ok := anew[step.ID]; ok {
+				d.printf("replacing %s\n", step.ID)
+				if err := d.makeWay(ctx, c, inv, change); err != nil {
+					return err
+				}
+			}
 			if err := c.apply(ctx, step.Object); err != nil {
 				if ctx.Err() != nil {
 					return context.Cause(ctx)
@@ -639,20 +746,17 @@ func (d *Deployer) carryOut(ctx context.Context, c *cluster, record *Record, inv
 			return err
 		}
 	}
-	for i := range left {
-		l := &left[i]
-		if l.stays != "" || l.forget {
-			continue
-		}
-		gone, err := c.remove(ctx, l)
-		if err != nil {
+	if !retired {
+		if err := d.retire(ctx, c, inv); err != nil {
 			return err
 		}
-		if gone {
-			delete(inv.objects, l.key)
-			d.printf("deleted %s\n", l.id)
-		} else {
-			d.printf("stays   %s: %s\n", l.id, l.stays)
+	}
+	for i := range left {
+		if left[i].key.GroupKind == kindReplicaSet {
+			continue // retired
+		}
+		if err := remove(&left[i]); err != nil {
+			return err
 		}
 	}
 	for _, change := range changes {

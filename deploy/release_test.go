@@ -88,8 +88,13 @@ func TestBefore(t *testing.T) {
 	list := func(text string) []Record {
 		var all []Record
 		for i, word := range strings.Fields(text) {
-			r := Record{Number: i + 1, Status: Succeeded}
-			fmt.Sscanf(word, "back%d", &r.RollbackOf)
+			r := Record{Number: i + 1, Status: Succeeded, manifests: []byte(fmt.Sprint(i))}
+			if n, _ := fmt.Sscanf(word, "back%d", &r.RollbackOf); n == 1 {
+				r.manifests = all[r.RollbackOf-1].manifests
+			}
+			if word == "same" { // as the one before
+				r.manifests = all[i-1].manifests
+			}
 			if word == "bad" {
 				r.Status = Failed
 			}
@@ -104,6 +109,7 @@ func TestBefore(t *testing.T) {
 		{"", 0}, {"good", 0}, {"bad", 0}, {"good good", 1}, {"good bad", 1}, {"good bad bad", 1}, {"good good bad", 2},
 		{"good good back1", 0}, {"good good good back2", 1}, {"good good good back2 back1", 0}, {"good bad back1 good", 3}, {"good good back1 bad", 3},
 		{"good good bad back2 bad", 4}, {"bad good", 0},
+		{"good same", 0}, {"good good same", 1}, {"good good same bad", 3},
 	} {
 		got := 0
 		if r := before(list(tc.history)); r != nil {
@@ -223,7 +229,7 @@ func TestRefusals(t *testing.T) {
 		{apierrors.NewInvalid(schema.GroupKind{Group: "apps", Kind: "Deployment"}, "a", field.ErrorList{
 			field.Invalid(field.NewPath("spec", "selector"), "x", "field is immutable"),
 			field.Required(field.NewPath("spec", "template"), "is needed"),
-		}), "Deployment ns/a: spec.selector: Invalid value: \"x\": field is immutable: this field of a live object cannot change: keep it, or replace the object beside the running one\nDeployment ns/a: spec.template: Required value: is needed"},
+		}), "Deployment ns/a: spec.selector: Invalid value: \"x\": field is immutable: this field of a live object cannot change: keep it, or replace the object beside the running one, as an admin does with -adopt\nDeployment ns/a: spec.template: Required value: is needed"},
 		{apierrors.NewForbidden(schema.GroupResource{Resource: "services"}, "a", errors.New("no")), "Deployment ns/a: services \"a\" is forbidden: no: where these rights are new, an admin deploys the layer with the deployer's Role first"},
 		{apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, "ns"), "Deployment ns/a: its namespace ns is not there: deploy the layer that has it first"},
 		{errors.New("cut off"), "Deployment ns/a: cut off"},

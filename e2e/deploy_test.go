@@ -273,6 +273,9 @@ func TestDeploy(t *testing.T) {
 		{"Secrets", secretsApplied},
 		{"WholeTier", wholeTier},
 		{"OwnNamespace", ownNamespace},
+		{"Adopt", adopt},
+		{"AdoptInterrupted", adoptInterrupted},
+		{"AdoptRefused", adoptRefused},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

@@ -59,7 +59,13 @@ const (
 	going
 )
 
-const jobsName = "jobs before the release"
+// The names of stages that a deploy does something beside.
+const (
+	Workloads = "workloads"
+	Closes    = "what closes"
+
+	jobsName = "jobs before the release"
+)
 
 // Of puts changes into an order that is safe on an empty cluster and over a
 // tier that runs:
@@ -85,9 +91,9 @@ func Of(changes []Change, pods map[string][]map[string]string) []Stage {
 		{Name: "new kinds", Wait: true},
 		{Name: "what pods need"},
 		{Name: jobsName, Wait: true},
-		{Name: "workloads", Wait: true},
+		{Name: Workloads, Wait: true},
 		{Name: "traffic"},
-		{Name: "what closes"},
+		{Name: Closes},
 		{Name: "what goes"},
 	}
 	policies := livePolicies(changes)

@@ -1,0 +1,478 @@
+package deploy
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	podsecurity "k8s.io/pod-security-admission/api"
+	"k8s.io/pod-security-admission/policy"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
+)
+
+// Adoption makes a tier that runs from other manifests the layer's own.
+//
+// A Deployment whose selector differs is deleted and its ReplicaSets are left
+// without an owner, so that their pods run on; they go into the inventory first,
+// which makes them what is left over of an earlier release. The new Deployment
+// comes up beside them. When it is ready the Services follow, and then the
+// ReplicaSets go like any other leftover. Each step can be seen in the cluster,
+// so that a release which was interrupted needs to remember nothing.
+//
+// The pods of the two do not mix: an old ReplicaSet selects by its own
+// pod-template-hash too, and [Deployer.disjoint] refuses a new selector that
+// the old ReplicaSets meet, since a Deployment adopts those (Kubernetes,
+// pkg/controller/controller_ref_manager.go, ClaimObject).
+
+// kindReplicaSet is the kind of what a Deployment leaves behind.
+var kindReplicaSet = schema.GroupKind{Group: "apps", Kind: "ReplicaSet"}
+
+// remade reports whether an object must be made anew, since the field that
+// differs cannot change.
+func remade(live, o *unstructured.Unstructured) bool {
+	if live == nil {
+		return false
+	}
+	switch id := object.IDOf(o); id.Group + "/" + id.Kind {
+	case "apps/Deployment":
+		return !equality.Semantic.DeepEqual(selectorOf(live), selectorOf(o))
+	case "rbac.authorization.k8s.io/RoleBinding", "rbac.authorization.k8s.io/ClusterRoleBinding":
+		ref := func(o *unstructured.Unstructured, field string) string {
+			s, _, _ := unstructured.NestedString(o.Object, "roleRef", field)
+			return s
+		}
+		return ref(live, "kind") != ref(o, "kind") || ref(live, "name") != ref(o, "name")
+	}
+	return false
+}
+
+// selectorOf is the selector of a Deployment.
+func selectorOf(o *unstructured.Unstructured) *metav1.LabelSelector {
+	m, _, _ := unstructured.NestedMap(o.Object, "spec", "selector")
+	var s metav1.LabelSelector
+	if runtime.DefaultUnstructuredConverter.FromUnstructured(m, &s) != nil {
+		return nil
+	}
+	return &s
+}
+
+// compareAnew asks the server about an object that is to be made anew. It
+// stands in its own way, so the server is asked under another name.
+func (c *cluster) compareAnew(ctx context.Context, o *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	would := o.DeepCopy()
+	would.SetName(o.GetName() + "-anew")
+	if err := c.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(would), client.DryRunAll, client.ForceOwnership, client.FieldOwner(c.manager)); err != nil {
+		return nil, err
+	}
+	would.SetName(o.GetName())
+	return would, nil
+}
+
+// lookAnew asks about an object that is to be made anew.
+func (c *cluster) lookAnew(ctx context.Context, change *Change) error {
+	would, err := c.compareAnew(ctx, change.object)
+	if err == nil && change.ID.Kind == "Deployment" {
+		err = c.disjoint(ctx, change.live, change.object)
+	} else if err != nil {
+		err = refusals(change.ID, err)
+	}
+	if err != nil {
+		change.Action = Refused
+		return err
+	}
+	change.Action, change.would, change.Fields = Replace, would, fields(change.live, would)
+	return nil
+}
+
+// disjoint refuses a Deployment whose selector takes the pods that run.
+func (c *cluster) disjoint(ctx context.Context, live, o *unstructured.Unstructured) error {
+	id := object.IDOf(o)
+	sets, err := c.replicaSets(ctx, id, live.GetUID())
+	if err != nil {
+		return err
+	}
+	selector, err := metav1.LabelSelectorAsSelector(selectorOf(o))
+	if err != nil {
+		return object.Finding{Object: id, Field: "spec.selector", Problem: err.Error()}
+	}
+	for _, s := range sets {
+		if selector.Matches(labels.Set(s.Labels)) {
+			return object.Finding{Object: id, Field: "spec.selector",
+				Problem: fmt.Sprintf("it selects the pods of ReplicaSet %s too: the new Deployment would take them over, and stop them before the Services lead to its own", s.Name),
+				Remedy:  "roll the running Deployment out without these labels in its template first (" + selector.String() + "), and delete its older ReplicaSets"}
+		}
+	}
+	return nil
+}
+
+// replicaSets are those that a Deployment controls.
+func (c *cluster) replicaSets(ctx context.Context, id object.ID, uid types.UID) ([]appsv1.ReplicaSet, error) {
+	list, err := c.typed.AppsV1().ReplicaSets(id.Namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("the ReplicaSets of %s cannot be read: %w", id, err)
+	}
+	return slices.DeleteFunc(list.Items, func(s appsv1.ReplicaSet) bool {
+		owner := metav1.GetControllerOfNoCopy(&s)
+		return owner == nil || owner.UID != uid
+	}), nil
+}
+
+// makeWay deletes an object that is to be made anew, and waits until it is
+// gone. What a Deployment leaves behind is in the inventory before.
+func (d *Deployer) makeWay(ctx context.Context, c *cluster, inv inventory, change Change) error {
+	live, err := c.get(ctx, change.object)
+	if err != nil || live == nil || !remade(live, change.object) {
+		return err
+	}
+	propagation := metav1.DeletePropagationBackground
+	if change.ID.Kind == "Deployment" {
+		propagation = metav1.DeletePropagationOrphan
+		sets, err := c.replicaSets(ctx, change.ID, live.GetUID())
+		if err != nil {
+			return err
+		}
+		for _, s := range sets {
+			inv.objects[keyOf(object.ID{Group: kindReplicaSet.Group, Kind: kindReplicaSet.Kind, Namespace: s.Namespace, Name: s.Name})] = s.UID
+		}
+		if err := d.saveInventory(ctx, c, inv); err != nil {
+			return err
+		}
+	}
+	uid := live.GetUID()
+	err = c.client.Delete(ctx, live, client.PropagationPolicy(propagation), client.Preconditions{UID: &uid})
+	for ; err == nil; live, err = c.get(ctx, change.object) {
+		if live == nil || live.GetUID() != uid {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return refusals(change.ID, err)
+}
+
+// judgeReplicaSet lets one go that has no owner. One that a Deployment has
+// again, as when an adoption was taken back, is not ours.
+func (c *cluster) judgeReplicaSet(ctx context.Context, l *leftover, uid types.UID) error {
+	if l.live.UID != uid {
+		l.stays, l.forget = "it is not the one that an adoption left", true
+		return nil
+	}
+	owner := metav1.GetControllerOfNoCopy(l.live)
+	if owner == nil {
+		return nil
+	}
+	deployment, err := c.typed.AppsV1().Deployments(l.id.Namespace).Get(ctx, owner.Name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+	case err != nil:
+		return fmt.Errorf("%s: %w", l.id, err)
+	case deployment.UID == owner.UID && deployment.DeletionTimestamp == nil:
+		l.stays, l.forget = "Deployment "+owner.Name+" has it", true
+	}
+	return nil
+}
+
+// DefaultDrain is how long the pods that were replaced get no new requests
+// before they are stopped: Traefik takes over what changes every two seconds at
+// most (Traefik documentation, providers.providersThrottleDuration).
+const DefaultDrain = 10 * time.Second
+
+// retire removes the ReplicaSets that an adoption left, after the Services have
+// been changed, and waits until their pods are gone: what closes comes next, and
+// these pods may still be answering.
+func (d *Deployer) retire(ctx context.Context, c *cluster, inv inventory) error {
+	var all []leftover
+	serving := false
+	for key, uid := range inv.objects {
+		if key.GroupKind != kindReplicaSet {
+			continue
+		}
+		l := leftover{id: idOf(key), key: key}
+		if err := c.judge(ctx, &l, uid); err != nil {
+			return err
+		}
+		if l.forget {
+			delete(inv.objects, key)
+			continue
+		}
+		if l.stays == "" {
+			by, err := c.servedBy(ctx, l.id, &serving)
+			if err != nil {
+				return err
+			}
+			if by != "" {
+				l.stays = by
+			}
+		}
+		all = append(all, l)
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	slices.SortFunc(all, func(a, b leftover) int { return a.id.Compare(b.id) })
+	if serving {
+		d.printf("waiting %s until nobody sends requests to the pods of before\n", d.Drain)
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(d.Drain):
+		}
+	}
+	for i := range all {
+		l := &all[i]
+		gone := false
+		if l.stays == "" {
+			var err error
+			if gone, err = c.remove(ctx, l); err != nil {
+				return err
+			}
+		}
+		if !gone {
+			d.printf("stays   %s: %s\n", l.id, l.stays)
+			continue
+		}
+		delete(inv.objects, l.key)
+		d.printf("deleted %s\n", l.id)
+	}
+	return c.gone(ctx, all)
+}
+
+// servedBy says which Service leads to the pods of a ReplicaSet still: one that
+// the layer does not render, as a rule. It notes whether there are pods at all.
+func (c *cluster) servedBy(ctx context.Context, id object.ID, serving *bool) (string, error) {
+	set, err := c.typed.AppsV1().ReplicaSets(id.Namespace).Get(ctx, id.Name, metav1.GetOptions{})
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", id, err)
+	}
+	if set.Spec.Replicas != nil && *set.Spec.Replicas == 0 {
+		return "", nil
+	}
+	*serving = true
+	services, err := c.typed.CoreV1().Services(id.Namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return "", fmt.Errorf("the Services of %s cannot be read: %w", id.Namespace, err)
+	}
+	for _, s := range services.Items {
+		if len(s.Spec.Selector) > 0 && labels.SelectorFromSet(s.Spec.Selector).Matches(labels.Set(set.Spec.Template.Labels)) {
+			return fmt.Sprintf("Service %s leads to its pods: change or delete that, and deploy again", s.Name), nil
+		}
+	}
+	return "", nil
+}
+
+// gone waits until the pods of what was removed are.
+func (c *cluster) gone(ctx context.Context, removed []leftover) error {
+	for {
+		there := false
+		seen := map[string]bool{}
+		for _, l := range removed {
+			if l.stays != "" || seen[l.id.Namespace] {
+				continue
+			}
+			seen[l.id.Namespace] = true
+			pods, err := c.typed.CoreV1().Pods(l.id.Namespace).List(ctx, metav1.ListOptions{})
+			if err != nil {
+				return fmt.Errorf("the pods of %s cannot be read: %w", l.id.Namespace, err)
+			}
+			there = there || slices.ContainsFunc(pods.Items, func(p corev1.Pod) bool {
+				owner := metav1.GetControllerOfNoCopy(&p)
+				return owner != nil && slices.ContainsFunc(removed, func(r leftover) bool { return r.stays == "" && r.live.UID == owner.UID })
+			})
+		}
+		if !there {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(pollInterval / 2):
+		}
+	}
+}
+
+// holdSecurity leaves the level of Pod Security as it is where pods run that do
+// not meet the new one: none of them would be started again after a fault. It
+// changes the objects, and says so.
+func (c *cluster) holdSecurity(ctx context.Context, objects []*unstructured.Unstructured) ([]string, error) {
+	var notes []string
+	for _, o := range objects {
+		if object.IDOf(o) != (object.ID{Kind: "Namespace", Name: o.GetName()}) || o.GetLabels()[podsecurity.EnforceLevelLabel] == "" {
+			continue
+		}
+		live, err := c.get(ctx, o)
+		if err != nil {
+			return nil, err
+		}
+		if live == nil || live.GetLabels()[podsecurity.EnforceLevelLabel] == o.GetLabels()[podsecurity.EnforceLevelLabel] {
+			continue
+		}
+		level, err := podsecurity.ParseLevel(o.GetLabels()[podsecurity.EnforceLevelLabel])
+		if err != nil {
+			return nil, err
+		}
+		evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
+		if err != nil {
+			return nil, err
+		}
+		pods, err := c.typed.CoreV1().Pods(o.GetName()).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return nil, fmt.Errorf("the pods of %s cannot be read: %w", o.GetName(), err)
+		}
+		var short []string
+		for _, p := range pods.Items {
+			result := policy.AggregateCheckResults(evaluator.EvaluatePod(podsecurity.LevelVersion{Level: level, Version: podsecurity.LatestVersion()}, &p.ObjectMeta, &p.Spec))
+			if !result.Allowed {
+				short = append(short, p.Name+" ("+result.ForbiddenReason()+")")
+			}
+		}
+		if len(short) == 0 {
+			continue
+		}
+		set := o.GetLabels()
+		for _, label := range []string{podsecurity.EnforceLevelLabel, podsecurity.EnforceVersionLabel} {
+			if value, ok := live.GetLabels()[label]; ok {
+				set[label] = value
+			} else {
+				delete(set, label)
+			}
+		}
+		o.SetLabels(set)
+		slices.Sort(short)
+		notes = append(notes, fmt.Sprintf("Namespace %s does not enforce Pod Security %s yet: these pods do not meet it: %s: deploy this layer again when they are gone", o.GetName(), level, strings.Join(short, ", ")))
+	}
+	return notes, nil
+}
+
+// asItRuns is the tier that runs, as the first release of the layer: what an
+// adoption is taken back to. It has no number where nothing runs. Secrets are
+// not in it: they keep their values.
+func (d *Deployer) asItRuns(r Release, changes []Change) (Record, error) {
+	var text bytes.Buffer
+	pins := map[string]string{}
+	for _, change := range changes {
+		if change.live == nil || isSecret(change.live) {
+			continue
+		}
+		o := &unstructured.Unstructured{Object: strip(change.live)}
+		o.SetFinalizers(nil)
+		switch change.ID.Kind {
+		case "Namespace":
+			unstructured.RemoveNestedField(o.Object, "spec")
+		case "Service": // its address stays with it
+			if ip, _, _ := unstructured.NestedString(o.Object, "spec", "clusterIP"); ip != corev1.ClusterIPNone {
+				unstructured.RemoveNestedField(o.Object, "spec", "clusterIP")
+				unstructured.RemoveNestedField(o.Object, "spec", "clusterIPs")
+			}
+		}
+		y, err := yaml.Marshal(o.Object)
+		if err != nil {
+			return Record{}, err
+		}
+		text.WriteString("---\n")
+		text.Write(y)
+		for _, image := range images(o) {
+			if name, pin := pinOf(image, r.Repositories); name != "" && pin != "" && pin != "latest" {
+				pins[name] = pin
+			}
+		}
+	}
+	if text.Len() == 0 {
+		return Record{}, nil // nothing runs
+	}
+	packed, err := compress(text.Bytes())
+	if err != nil {
+		return Record{}, refused("what runs cannot be recorded: %v", err)
+	}
+	now := time.Now()
+	return Record{
+		Number: 1, Tree: r.Tree, Revision: cmp.Or(revision(pins), "before"), Images: pins,
+		By: "before the adoption, recorded by " + d.By, Started: now, Ended: now, Status: Succeeded, manifests: packed,
+	}, nil
+}
+
+// foreign are the objects in the namespaces of the layer that kubectl applied
+// and this tree does not render: they stay, and are for people to look at.
+func (c *cluster) foreign(ctx context.Context, r Release, changes []Change) ([]object.ID, error) {
+	known := map[object.ID]bool{}
+	var namespaces []string
+	for _, change := range changes {
+		known[change.ID] = true
+		if change.ID.Namespace != "" {
+			namespaces = append(namespaces, change.ID.Namespace)
+		}
+	}
+	for _, id := range slices.Concat(r.Elsewhere, r.Secrets) {
+		known[id] = true
+	}
+	slices.Sort(namespaces)
+	namespaces = slices.Compact(namespaces)
+	kinds, err := c.typed.Discovery().ServerPreferredNamespacedResources()
+	if err != nil {
+		return nil, fmt.Errorf("the kinds of the cluster cannot be read: %w", err)
+	}
+	var all []object.ID
+	for _, group := range kinds {
+		version, err := schema.ParseGroupVersion(group.GroupVersion)
+		if err != nil {
+			return nil, err
+		}
+		for _, kind := range group.APIResources {
+			if !slices.Contains(kind.Verbs, "list") || !slices.Contains(kind.Verbs, "patch") {
+				continue
+			}
+			for _, namespace := range namespaces {
+				list := &metav1.PartialObjectMetadataList{}
+				list.SetGroupVersionKind(version.WithKind(kind.Kind + "List"))
+				err := c.client.List(ctx, list, client.InNamespace(namespace))
+				if apierrors.IsNotFound(err) || apierrors.IsMethodNotSupported(err) {
+					continue
+				}
+				if err != nil {
+					return nil, fmt.Errorf("%s in %s cannot be read: %w", kind.Name, namespace, err)
+				}
+				for _, o := range list.Items {
+					id := object.ID{Group: version.Group, Kind: kind.Kind, Namespace: o.Namespace, Name: o.Name}
+					if len(o.OwnerReferences) == 0 && !known[id] && slices.ContainsFunc(o.ManagedFields, ofKubectl) {
+						known[id] = true
+						all = append(all, id)
+					}
+				}
+			}
+		}
+	}
+	slices.SortFunc(all, object.ID.Compare)
+	return all, nil
+}
+
+// showForeign lists what is left behind.
+func (d *Deployer) showForeign(all []object.ID) {
+	for _, id := range all {
+		d.printf("stays   %s: kubectl applied it, and this tree does not render it\n", id)
+	}
+	if len(all) > 0 {
+		d.printf("note: delete what stays and nothing needs, once the adoption is not to be taken back\n")
+	}
+}
