@@ -4,6 +4,8 @@
 // pipeline may do its work and nothing else. And it deploys small tiers with
 // the controllers, the scheduler and the nodes of kwok beside it, where
 // rollouts progress or fail as a stage says, with the rights of the deployer.
+// And it holds the checks to the API server, over manifests that are broken one
+// thing at a time.
 //
 // It is a module of its own, since it builds etcd, Kubernetes and kwok from
 // their sources, which takes minutes the first time. Run it with

@@ -187,7 +187,7 @@ var verbs = []string{
 // subresources of Kubernetes' own kinds.
 var subresources = []string{
 	"*", "status", "scale", "log", "exec", "attach", "portforward", "proxy", "binding", "eviction", "ephemeralcontainers", "resize",
-	"finalize", "finalizers", "token", "approval", "metrics", "stats", "spec", "configz", "healthz", "pods", "logs", "checkpoint",
+	"finalize", "finalizers", "token", "approval", "nodeclient", "selfnodeclient", "selfnodeserver", "metrics", "stats", "spec", "configz", "healthz", "pods", "logs", "checkpoint",
 }
 
 // rightNames reports names in the rules of a Role that there are not.
