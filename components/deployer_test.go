@@ -2,6 +2,7 @@ package components_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -203,6 +204,45 @@ func TestDeployerPolicy(t *testing.T) {
 
 // TestDeployerTooLarge: a policy that the API server could not parse is
 // refused where it is made.
+// TestDeployerKinds: the Role, the policy and the quota cover each kind of
+// workload that the library makes, whichever it is.
+func TestDeployerKinds(t *testing.T) {
+	w := components.Workload{Name: "x", Namespace: "shop", Image: "registry.example.com/x:v1", SecretEnv: contract().Env()}
+	withPort, nightly := w, w
+	withPort.Port, nightly.Schedule = 80, "@daily"
+	for _, tc := range []struct {
+		kind, resource, given string
+		holds                 object.Component
+		pods                  int64
+	}{
+		{"Deployment", "deployments", "Deployment/x", components.WebApp(withPort), 4},
+		{"Deployment", "deployments", "Deployment/x", components.Worker(w), 4},
+		{"StatefulSet", "statefulsets", "StatefulSet/x", components.StatefulSet(withPort), 2},
+		{"Job", "jobs", "Job/x", components.Job(w), 2},
+		{"CronJob", "cronjobs", "CronJob/x", components.CronJob(nightly), 2},
+	} {
+		t.Run(fmt.Sprintf("%T", tc.holds), func(t *testing.T) {
+			apply := func(d *components.Deployer) { d.Applies = []object.Component{tc.holds} }
+			_, variables := policyOf(t, apply)
+			if text := variables["given"]; !strings.Contains(text, tc.given) || !strings.Contains(text, `"web-secrets/TOKEN"`) {
+				t.Errorf("the policy gives %s", text)
+			}
+			allowed := false
+			d := components.Deployer{Name: "deployer", Namespace: "shop", Applies: []object.Component{tc.holds}}
+			for _, rule := range objectOf[*rbacv1.Role](t, d).Rules {
+				allowed = allowed || slices.Contains(rule.Resources, tc.resource) && slices.Contains(rule.Verbs, "patch")
+			}
+			if !allowed {
+				t.Errorf("the Role does not allow to apply %s", tc.resource)
+			}
+			quota := objectOf[*corev1.ResourceQuota](t, components.Quota{Name: "q", Namespace: "shop", Holds: []object.Component{tc.holds}})
+			if pods := quota.Spec.Hard[corev1.ResourcePods]; pods.Value() != tc.pods {
+				t.Errorf("the quota has room for %s pods, want %d", pods.String(), tc.pods)
+			}
+		})
+	}
+}
+
 func TestDeployerTooLarge(t *testing.T) {
 	keys := func(n int) components.Deployer {
 		contract := secret.Contract{Name: "own", Namespace: "shop"}
