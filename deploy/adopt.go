@@ -5,12 +5,14 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -19,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	podsecurity "k8s.io/pod-security-admission/api"
 	"k8s.io/pod-security-admission/policy"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -199,6 +202,86 @@ func (c *cluster) judgeReplicaSet(ctx context.Context, l *leftover, uid types.UI
 // before they are stopped: Traefik takes over what changes every two seconds at
 // most (Traefik documentation, providers.providersThrottleDuration).
 const DefaultDrain = 10 * time.Second
+
+// bridge makes an EndpointSlice that leads to the new pods by the names of the
+// new ports, before a Service is changed to them. A Service's own slices follow
+// it a moment later, and whoever looks in between sees a port that leads
+// nowhere: Traefik answers 404 until it looks again, which is two seconds later
+// (Traefik, pkg/provider/kubernetes/ingress, loadService). It is in
+// the inventory before it is there, and is removed like what is left over. It is
+// nil where none is needed.
+func (d *Deployer) bridge(ctx context.Context, c *cluster, inv inventory, change Change) (*leftover, error) {
+	if change.live == nil || change.ID.Group != "" || change.ID.Kind != "Service" {
+		return nil, nil
+	}
+	var was, is corev1.Service
+	for o, into := range map[*unstructured.Unstructured]*corev1.Service{change.live: &was, change.would: &is} {
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, into); err != nil {
+			return nil, fmt.Errorf("%s: %w", change.ID, err)
+		}
+	}
+	if len(is.Spec.Selector) == 0 || equality.Semantic.DeepEqual(was.Spec.Ports, is.Spec.Ports) {
+		return nil, nil // the slices of before have its ports
+	}
+	pods, err := c.typed.CoreV1().Pods(change.ID.Namespace).List(ctx, metav1.ListOptions{LabelSelector: labels.SelectorFromSet(is.Spec.Selector).String()})
+	if err != nil {
+		return nil, fmt.Errorf("the pods of %s cannot be read: %w", change.ID, err)
+	}
+	slice := discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv4}
+	slice.APIVersion, slice.Kind = "discovery.k8s.io/v1", "EndpointSlice"
+	slice.Namespace, slice.Name = change.ID.Namespace, change.ID.Name+"-adopt"
+	slice.Labels = map[string]string{discoveryv1.LabelServiceName: change.ID.Name, discoveryv1.LabelManagedBy: c.manager}
+	for _, pod := range pods.Items {
+		ready := slices.ContainsFunc(pod.Status.Conditions, func(p corev1.PodCondition) bool {
+			return p.Type == corev1.PodReady && p.Status == corev1.ConditionTrue
+		})
+		if ip := net.ParseIP(pod.Status.PodIP); !ready || pod.DeletionTimestamp != nil || ip.To4() == nil {
+			continue
+		}
+		slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{Addresses: []string{pod.Status.PodIP}, Conditions: discoveryv1.EndpointConditions{Ready: new(true)}})
+		if len(slice.Ports) > 0 {
+			continue
+		}
+		for _, port := range is.Spec.Ports {
+			if n := containerPort(pod, port); n > 0 {
+				slice.Ports = append(slice.Ports, discoveryv1.EndpointPort{Name: new(port.Name), Protocol: new(cmp.Or(port.Protocol, corev1.ProtocolTCP)), Port: new(n), AppProtocol: port.AppProtocol})
+			}
+		}
+	}
+	if len(slice.Ports) == 0 {
+		return nil, nil // nothing to lead to
+	}
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&slice)
+	if err != nil {
+		return nil, err
+	}
+	o := &unstructured.Unstructured{Object: content}
+	l := leftover{id: object.IDOf(o), key: keyOf(object.IDOf(o))}
+	inv.objects[l.key] = ""
+	if err := d.saveInventory(ctx, c, inv); err != nil {
+		return nil, err
+	}
+	if err := c.apply(ctx, o); err != nil {
+		return nil, refusals(l.id, err)
+	}
+	return &l, c.judge(ctx, &l, "")
+}
+
+// containerPort is the number to which a port of a Service leads, zero where
+// the pod has no such port.
+func containerPort(pod corev1.Pod, port corev1.ServicePort) int32 {
+	if port.TargetPort.Type == intstr.Int {
+		return cmp.Or(port.TargetPort.IntVal, port.Port)
+	}
+	for _, container := range pod.Spec.Containers {
+		for _, p := range container.Ports {
+			if p.Name == port.TargetPort.StrVal && cmp.Or(p.Protocol, corev1.ProtocolTCP) == cmp.Or(port.Protocol, corev1.ProtocolTCP) {
+				return p.ContainerPort
+			}
+		}
+	}
+	return 0
+}
 
 // retire removes the ReplicaSets that an adoption left, after the Services have
 // been changed, and waits until their pods are gone: what closes comes next, and

@@ -702,6 +702,19 @@ func (d *Deployer) carryOut(ctx context.Context, c *cluster, record *Record, inv
 		return nil
 	}
 	retired := false
+	var bridges []leftover
+	retire := func() error {
+		retired = true
+		if err := d.retire(ctx, c, inv); err != nil {
+			return err
+		}
+		for i := range bridges {
+			if err := remove(&bridges[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	for _, stage := range order.Of(ordered, pods) {
 		if stage.Name == order.Workloads && d.Adopt {
 			// A policy that goes may close the pods that come.
@@ -714,8 +727,7 @@ func (d *Deployer) carryOut(ctx context.Context, c *cluster, record *Record, inv
 			}
 		}
 		if stage.Name == order.Closes {
-			retired = true
-			if err := d.retire(ctx, c, inv); err != nil {
+			if err := retire(); err != nil {
 				return err
 			}
 		}
@@ -726,6 +738,16 @@ func (d *Deployer) carryOut(ctx context.Context, c *cluster, record *Record, inv
 				d.printf("replacing %s\n", step.ID)
 				if err := d.makeWay(ctx, c, inv, change); err != nil {
 					return err
+				}
+			}
+			if d.Adopt && step.ID.Kind == "Service" {
+				i := slices.IndexFunc(changes, func(c Change) bool { return c.ID == step.ID })
+				l, err := d.bridge(ctx, c, inv, changes[i])
+				if err != nil {
+					return err
+				}
+				if l != nil {
+					bridges = append(bridges, *l)
 				}
 			}
 			if err := c.apply(ctx, step.Object); err != nil {
@@ -747,7 +769,7 @@ func (d *Deployer) carryOut(ctx context.Context, c *cluster, record *Record, inv
 		}
 	}
 	if !retired {
-		if err := d.retire(ctx, c, inv); err != nil {
+		if err := retire(); err != nil {
 			return err
 		}
 	}

@@ -167,6 +167,9 @@ func (w *tier) runs(adopted bool, when string) {
 	if policies := w.c.kubectl("get", "networkpolicies", "-n", w.namespace, "-o", "name"); adopted != strings.Contains(policies, "web") {
 		w.t.Errorf("%s: the policies are %s", when, policies)
 	}
+	if got := w.c.kubectl("get", "endpointslices", "-n", w.namespace, "-o", "name"); strings.Contains(got, "web-adopt") {
+		w.t.Errorf("%s: a slice is left: %s", when, got)
+	}
 	if t := w.t; t.Failed() {
 		t.FailNow()
 	}

@@ -72,14 +72,16 @@ const (
 //
 //  1. new kinds, until the server knows them;
 //  2. what pods need: namespaces, accounts, rights, configuration, Services
-//     that are not there yet (nobody sends them traffic) and whatever a
-//     NetworkPolicy opens;
+//     that are not there yet (nobody sends them traffic), middlewares that are
+//     not (Traefik reads Ingresses and middlewares apart, and leaves a router
+//     out whose middleware it has not read) and whatever a NetworkPolicy opens;
 //  3. Jobs that come before a release, until they have ended (see
 //     [object.BeforeReleaseAnnotation]);
 //  4. workloads, until they are ready: where they never are, the old pods have
 //     all that they had;
 //  5. where the traffic goes: Services that change, middlewares before the
-//     Ingresses that name them;
+//     Ingresses that name them; an Ingress that asks a Service for a port which
+//     is about to go, and no longer does, before the Service;
 //  6. NetworkPolicies that close, and webhooks;
 //  7. what goes: what sends traffic first, what pods need last.
 //
@@ -114,14 +116,24 @@ func Of(changes []Change, pods map[string][]map[string]string) []Stage {
 		case c.ID.Kind == "Service" && c.ID.Group == "" && c.Was == nil:
 			step.Why = "new: nobody sends it traffic yet"
 			add(needed, step)
+		case c.ID.Kind == "Middleware" && c.ID.Group == "traefik.io" && c.Was == nil:
+			step.Why = "new: Traefik must know it before a router names it"
+			add(needed, step)
 		case BeforeRelease(c.Is):
 			add(jobsFirst, step)
 		default:
 			add(stageOf(c.ID), step)
 		}
 	}
+	early := beforeServices(changes)
 	for i := range stages {
 		slices.SortStableFunc(stages[i].Steps, func(a, b Step) int {
+			if early[a.ID] != early[b.ID] && i == traffic {
+				if early[a.ID] {
+					return -1
+				}
+				return 1
+			}
 			if i == going {
 				a, b = b, a
 			}

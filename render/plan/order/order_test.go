@@ -80,15 +80,15 @@ const whole = `
 
 func TestOrder(t *testing.T) {
 	const first = `new kinds: CustomResourceDefinition/things.example.com
-what pods need: Namespace/ns ServiceAccount/a ConfigMap/a Service/a PodDisruptionBudget/a Thing/t
+what pods need: Namespace/ns ServiceAccount/a ConfigMap/a Service/a PodDisruptionBudget/a Thing/t Middleware/m
 workloads: Deployment/a HorizontalPodAutoscaler/a
-traffic: Middleware/m Ingress/a
+traffic: Ingress/a
 what closes: ValidatingAdmissionPolicy/v
 `
 	if got := short(Of(changesOf(t, whole, ""), nil)); got != first {
 		t.Errorf("an empty cluster:\n%s\nwant\n%s", got, first)
 	}
-	running := strings.Replace(strings.Replace(first, " Service/a", "", 1), "traffic:", "traffic: Service/a", 1)
+	running := strings.NewReplacer(" Service/a", "", " Middleware/m", "", "traffic:", "traffic: Service/a Middleware/m").Replace(first)
 	if got := short(Of(changesOf(t, whole, whole), nil)); got != running {
 		t.Errorf("a tier that runs:\n%s\nwant\n%s", got, running)
 	}
@@ -193,6 +193,7 @@ func TestGoing(t *testing.T) {
 func TestText(t *testing.T) {
 	changes := changesOf(t, whole, "")
 	changes[0].Was, changes[0].Is = changes[0].Is, nil
+	changes[1].Was = changes[1].Is // the Middleware runs
 	const want = `1. apply CustomResourceDefinition things.example.com (new kinds), and wait until they are ready
 2. apply Namespace ns, ServiceAccount ns/a, ConfigMap ns/a, Service ns/a [new: nobody sends it traffic yet], PodDisruptionBudget ns/a, Thing ns/t (what pods need)
 3. apply Deployment ns/a, HorizontalPodAutoscaler ns/a (workloads), and wait until they are ready
@@ -204,7 +205,7 @@ func TestText(t *testing.T) {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
 	many := "{kind: Service, apiVersion: v1, metadata: {namespace: ns, name: z}}\n---\n{kind: ConfigMap, apiVersion: v1, metadata: {namespace: ns, name: z}}\n---\n"
-	if got := Text(Of(changesOf(t, many+whole, ""), nil)); !strings.Contains(got, "2. apply 1 Namespace, 1 ServiceAccount, 2 ConfigMap, 2 Service, 1 PodDisruptionBudget, 1 Thing (what pods need)\n") {
+	if got := Text(Of(changesOf(t, many+whole, ""), nil)); !strings.Contains(got, "2. apply 1 Namespace, 1 ServiceAccount, 2 ConfigMap, 2 Service, 1 PodDisruptionBudget, 1 Thing, 1 Middleware (what pods need)\n") {
 		t.Errorf("many objects:\n%s", got)
 	}
 }

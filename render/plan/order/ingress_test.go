@@ -1,0 +1,30 @@
+package order
+
+import "testing"
+
+// TestIngressFirst: an Ingress that asks for a port by a name which goes, and
+// then by what stays, comes before the Service; the other way round it waits
+// for the name.
+func TestIngressFirst(t *testing.T) {
+	const named = `
+{kind: Service, apiVersion: v1, metadata: {namespace: ns, name: a}, spec: {ports: [{name: http, port: 3000}]}}
+---
+{kind: Ingress, apiVersion: networking.k8s.io/v1, metadata: {namespace: ns, name: a}, spec: {rules: [{http: {paths: [{backend: {service: {name: a, port: {name: http}}}}]}}]}}
+`
+	const numbered = `
+{kind: Service, apiVersion: v1, metadata: {namespace: ns, name: a}, spec: {ports: [{port: 3000}]}}
+---
+{kind: Ingress, apiVersion: networking.k8s.io/v1, metadata: {namespace: ns, name: a}, spec: {rules: [{http: {paths: [{backend: {service: {name: a, port: {number: 3000}}}}]}}]}}
+`
+	const service, ingress = "traffic: Service/a Ingress/a\n", "traffic: Ingress/a Service/a\n"
+	for _, tc := range []struct{ name, live, rendered, want string }{
+		{"to a name", numbered, named, service},
+		{"from a name", named, numbered, ingress},
+		{"the same name", named, named, service},
+		{"the same number", numbered, numbered, service},
+	} {
+		if got := short(Of(changesOf(t, tc.rendered, tc.live), nil)); got != tc.want {
+			t.Errorf("%s: %s", tc.name, got)
+		}
+	}
+}
