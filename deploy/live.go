@@ -81,8 +81,17 @@ func (c *cluster) running(ctx context.Context, layer render.Layer, tree string, 
 		if rendered == nil && len(now.GetOwnerReferences()) > 0 {
 			return nil
 		}
-		found[id], err = live.Applied(now, rendered, ours, types)
-		return err
+		if found[id], err = live.Applied(now, rendered, ours, types); err != nil {
+			return fmt.Errorf("%s: %w", id, err)
+		}
+		if isSecret(o) && rendered != nil { // of which nothing but metadata was read
+			for field, value := range rendered.Object {
+				if field != "metadata" {
+					found[id].Object[field] = value
+				}
+			}
+		}
+		return nil
 	}
 	for _, o := range rendered {
 		if err := add(o, o); err != nil {

@@ -69,6 +69,16 @@ func (t *Type) Keys() []string {
 	return atom.List.Keys
 }
 
+// Atomic reports whether the value is a map that is set as a whole, such as a
+// selector.
+func (t *Type) Atomic() bool {
+	if t == nil {
+		return false
+	}
+	atom, ok := t.Schema.Resolve(t.Ref)
+	return ok && atom.Map != nil && atom.Map.ElementRelationship == smd.Atomic
+}
+
 // elements returns the type of the elements of a list, how they are told
 // apart, and whether their order says something.
 func (t *Type) elements() (element *Type, name func(any) (string, bool), ordered bool) {

@@ -9,8 +9,11 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -86,7 +89,7 @@ func Compare(was, is Rendering) (Report, error) {
 		place(is.Loose, now, before)
 		files = diffObjects(before, now, schema)
 	} else {
-		files = diff.Files(was.Files, is.Files, schema)
+		files = diffFiles(was.Files, is.Files, before, now, schema)
 	}
 	for i := range files {
 		f := &files[i]
@@ -200,6 +203,26 @@ func place(loose []*unstructured.Unstructured, own, other map[string][]*unstruct
 		path := cmp.Or(at[object.IDOf(o)], stream)
 		own[path] = append(own[path], o)
 	}
+}
+
+// diffFiles compares files of which the manifests are read already.
+func diffFiles(was, is map[string][]byte, before, now map[string][]*unstructured.Unstructured, schema diff.Schema) []diff.File {
+	var files []diff.File
+	rest := [2]map[string][]byte{maps.Clone(was), maps.Clone(is)} // that differ in their text alone
+	for path, text := range was {
+		other, stays := is[path]
+		objects := diff.Objects(before[path], now[path], schema)
+		if stays && (bytes.Equal(text, other) || len(objects) > 0) {
+			delete(rest[0], path)
+			delete(rest[1], path)
+			if len(objects) > 0 {
+				files = append(files, diff.File{Path: path, Op: diff.Changed, Objects: objects})
+			}
+		}
+	}
+	files = append(files, diff.Files(rest[0], rest[1], schema)...)
+	slices.SortFunc(files, func(a, b diff.File) int { return strings.Compare(a.Path, b.Path) })
+	return files
 }
 
 // diffObjects compares objects by their files.
@@ -322,14 +345,33 @@ func (r Report) Reaches(s consequence.Severity) bool {
 
 // read makes objects of all manifests.
 func read(files map[string][]byte, errs object.Findings) (map[string][]*unstructured.Unstructured, object.Findings) {
-	objects := make(map[string][]*unstructured.Unstructured)
+	type result struct {
+		list  []*unstructured.Unstructured
+		wrong object.Findings
+	}
+	var paths []string
 	for _, path := range slices.Sorted(maps.Keys(files)) {
-		if !strings.HasSuffix(path, ".yaml") {
-			continue
+		if strings.HasSuffix(path, ".yaml") {
+			paths = append(paths, path)
 		}
-		if list, wrong := parse(path, files[path]); len(list)+len(wrong) > 0 {
-			objects[path], errs = list, append(errs, wrong...)
+	}
+	results := make([]result, len(paths))
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(paths)); i = next.Add(1) - 1 {
+				results[i].list, results[i].wrong = parse(paths[i], files[paths[i]])
+			}
+		})
+	}
+	wg.Wait()
+	objects := make(map[string][]*unstructured.Unstructured)
+	for i, r := range results {
+		if len(r.list) > 0 {
+			objects[paths[i]] = r.list
 		}
+		errs = append(errs, r.wrong...)
 	}
 	return objects, errs
 }

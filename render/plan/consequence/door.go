@@ -62,7 +62,7 @@ func policyTypes(spec map[string]any) []string {
 	types := strs(spec["policyTypes"])
 	if len(types) == 0 {
 		types = []string{"Ingress"}
-		if !empty(spec["egress"]) {
+		if spec["egress"] != nil {
 			types = append(types, "Egress")
 		}
 	}
@@ -113,18 +113,22 @@ func (p *Pass) opens(pair Pair, in policies) {
 // isolated reports whether the pods of a policy that run are all isolated by
 // another one already.
 func (p *Pass) isolated(policy *Object, in policies, direction string) bool {
+	s := selector(get(policy.Fields, "spec", "podSelector"))
+	if s == nil {
+		return false
+	}
+	running := p.Was.in[policy.ID.Namespace]
+	for k, v := range texts(get(policy.Fields, "spec", "podSelector", "matchLabels")) {
+		running = p.Was.labelled[label{policy.ID.Namespace, k, v}]
+		break // one label narrows it enough; all are looked at below
+	}
 	pods := 0
-	for _, w := range p.Was.in[policy.ID.Namespace] {
-		s := selector(get(policy.Fields, "spec", "podSelector"))
-		if s == nil || !s.Matches(labels.Set(w.labels)) {
+	for _, w := range running {
+		if !s.Matches(labels.Set(w.labels)) {
 			continue
 		}
 		pods++
-		if !slices.ContainsFunc(in[policy.ID.Namespace], func(o *Object) bool {
-			spec := fields(o.Fields, "spec")
-			own := selector(spec["podSelector"])
-			return slices.Contains(policyTypes(spec), direction) && own != nil && own.Matches(labels.Set(w.labels))
-		}) {
+		if !slices.ContainsFunc(in.of(w), func(o *Object) bool { return slices.Contains(policyTypes(fields(o.Fields, "spec")), direction) }) {
 			return false
 		}
 	}

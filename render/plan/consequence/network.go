@@ -54,15 +54,35 @@ func (s *Set) calls(w *workload) []call {
 	return all
 }
 
-// policies are the NetworkPolicies of a namespace.
-type policies map[string][]*Object
+// policies are NetworkPolicies by a label of the pods that they select; those
+// that name none by their namespace alone.
+type policies map[label][]*Object
 
 func (s *Set) policies() policies {
 	all := make(policies)
 	s.kind("networking.k8s.io", "NetworkPolicy", func(o *Object) {
-		all[o.ID.Namespace] = append(all[o.ID.Namespace], o)
+		at := label{namespace: o.ID.Namespace}
+		if named := texts(get(o.Fields, "spec", "podSelector", "matchLabels")); len(named) > 0 {
+			at.key = sorted(named)[0]
+			at.value = named[at.key]
+		}
+		all[at] = append(all[at], o)
 	})
 	return all
+}
+
+// of returns the policies that select the pods, ordered by identity.
+func (p policies) of(w *workload) []*Object {
+	candidates := slices.Clone(p[label{namespace: w.ID.Namespace}])
+	for k, v := range w.labels {
+		candidates = append(candidates, p[label{w.ID.Namespace, k, v}]...)
+	}
+	selecting := slices.DeleteFunc(candidates, func(o *Object) bool {
+		pods := selector(get(o.Fields, "spec", "podSelector"))
+		return pods == nil || !pods.Matches(labels.Set(w.labels))
+	})
+	slices.SortFunc(selecting, func(a, b *Object) int { return a.ID.Compare(b.ID) })
+	return selecting
 }
 
 // allow reports whether the policies let pods of one workload reach a port of
@@ -70,16 +90,9 @@ func (s *Set) policies() policies {
 func (s *Set) allow(in policies, from, to *workload, port int, protocol string) (bool, *Object) {
 	way := func(direction, peers string, own, other *workload) (bool, *Object) {
 		var by *Object
-		for _, o := range in[own.ID.Namespace] {
+		for _, o := range in.of(own) {
 			spec := fields(o.Fields, "spec")
-			types := strs(spec["policyTypes"])
-			if len(types) == 0 {
-				types = []string{"Ingress"}
-				if spec["egress"] != nil {
-					types = append(types, "Egress")
-				}
-			}
-			if pods := selector(spec["podSelector"]); !slices.Contains(types, direction) || pods == nil || !pods.Matches(labels.Set(own.labels)) {
+			if !slices.Contains(policyTypes(spec), direction) {
 				continue
 			}
 			by = o

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/labels"
-
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
@@ -185,7 +183,7 @@ func (s *Set) graph() graph {
 			note = id.Kind + ", " + note
 		}
 		apps[id] = g.node(App, name(id), note, id)
-		g.nodes[apps[id]].Shut = slices.ContainsFunc(in[id.Namespace], func(p *Object) bool { return isolates(p, w) })
+		g.nodes[apps[id]].Shut = slices.ContainsFunc(in.of(w), isolates)
 	}
 	// What the Service of an app says belongs to it.
 	serves := make(map[object.ID][]*workload)
@@ -294,12 +292,9 @@ func (s *Set) isService(host, namespace string) bool {
 	return s.byID[id] != nil
 }
 
-// isolates reports whether a policy lets only who it names reach the pods.
-func isolates(policy *Object, w *workload) bool {
-	spec := fields(policy.Fields, "spec")
-	types := strs(spec["policyTypes"])
-	pods := selector(spec["podSelector"])
-	return (len(types) == 0 || slices.Contains(types, "Ingress")) && pods != nil && pods.Matches(labels.Set(w.labels))
+// isolates reports whether a policy lets only who it names reach its pods.
+func isolates(policy *Object) bool {
+	return slices.Contains(policyTypes(fields(policy.Fields, "spec")), "Ingress")
 }
 
 func middlewareNote(o *Object) string {

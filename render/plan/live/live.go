@@ -3,6 +3,7 @@
 package live
 
 import (
+	"encoding/json"
 	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -17,13 +18,23 @@ import (
 // set, as its managed fields say. Rendered is nil where the object is no longer
 // rendered. Ours reports whether an entry is of somebody who applied it.
 //
+// Of a client-side apply, what was applied stands in an annotation, and the
+// managed fields have the server's defaults besides: there the annotation
+// counts.
+//
 // Lists whose elements have keys are followed into their elements; others are
 // kept or left out as a whole. The annotation in which kubectl keeps what it
 // applied is left out.
 func Applied(live, rendered *unstructured.Unstructured, ours func(metav1.ManagedFieldsEntry) bool, schema diff.Schema) (*unstructured.Unstructured, error) {
+	var before map[string]any
+	if text := live.GetAnnotations()[lastApplied]; text != "" {
+		if err := json.Unmarshal([]byte(text), &before); err != nil {
+			return nil, fmt.Errorf("annotation %s: %w", lastApplied, err)
+		}
+	}
 	owned := fieldpath.NewSet()
 	for _, entry := range live.GetManagedFields() {
-		if entry.FieldsV1 == nil || !ours(entry) {
+		if entry.FieldsV1 == nil || !ours(entry) || before != nil && entry.Operation == metav1.ManagedFieldsOperationUpdate {
 			continue
 		}
 		var set fieldpath.Set
@@ -32,11 +43,14 @@ func Applied(live, rendered *unstructured.Unstructured, ours func(metav1.Managed
 		}
 		owned = owned.Union(&set)
 	}
-	var want map[string]any
+	var wants []any // what may say a field, the rendering first
 	if rendered != nil {
-		want = rendered.Object
+		wants = append(wants, rendered.Object)
 	}
-	fields := applied(live.Object, want, owned, schema(live.GroupVersionKind()))
+	if before != nil {
+		wants = append(wants, before)
+	}
+	fields := applied(live.Object, wants, owned, schema(live.GroupVersionKind()))
 	result := &unstructured.Unstructured{Object: fields}
 	result.SetAPIVersion(live.GetAPIVersion())
 	result.SetKind(live.GetKind())
@@ -55,32 +69,45 @@ func Applied(live, rendered *unstructured.Unstructured, ours func(metav1.Managed
 
 const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
 
-// applied returns the fields of a map that are rendered or owned.
-func applied(live, rendered map[string]any, owned *fieldpath.Set, t *diff.Type) map[string]any {
+// applied returns the fields of a map that are wanted or owned.
+func applied(live map[string]any, wants []any, owned *fieldpath.Set, t *diff.Type) map[string]any {
 	kept := make(map[string]any)
 	for name, value := range live {
 		at := fieldpath.PathElement{FieldName: &name}
-		want, is := rendered[name]
-		if below := owned.WithPrefix(at); is || owned.Members.Has(at) || !below.Empty() {
-			kept[name] = part(value, want, is || owned.Members.Has(at), below, t.Field(name))
+		var below []any
+		for _, want := range wants {
+			m, _ := want.(map[string]any)
+			if v, ok := m[name]; ok {
+				below = append(below, v)
+			}
+		}
+		if set := owned.WithPrefix(at); len(below) > 0 || owned.Members.Has(at) || !set.Empty() {
+			kept[name] = part(value, below, owned.Members.Has(at), set, t.Field(name))
 		}
 	}
 	return kept
 }
 
-// part returns what is rendered or owned of a value. Whole reports that the
-// value itself is, and not only something in it.
-func part(live, rendered any, whole bool, owned *fieldpath.Set, t *diff.Type) any {
+// part returns what is wanted or owned of a value. Held reports that the value
+// itself is owned: all of it, where nothing in it is.
+func part(live any, wants []any, held bool, owned *fieldpath.Set, t *diff.Type) any {
 	switch live := live.(type) {
 	case map[string]any:
-		if want, ok := rendered.(map[string]any); ok || !owned.Empty() {
-			return applied(live, want, owned, t)
+		if t.Atomic() && len(wants) > 0 {
+			if want, ok := wants[0].(map[string]any); ok {
+				return common(live, want)
+			}
+		}
+		if !t.Atomic() && !(held && owned.Empty()) {
+			return applied(live, wants, owned, t)
 		}
 	case []any:
 		keys := t.Keys()
-		want, ok := rendered.([]any)
-		if len(keys) == 0 || !ok && owned.Empty() {
-			return withoutDefaults(live, rendered)
+		if len(keys) == 0 && len(wants) > 0 {
+			return withoutDefaults(live, wants[0])
+		}
+		if len(keys) == 0 || len(wants) == 0 && owned.Empty() {
+			return live
 		}
 		var kept []any
 		for _, e := range live {
@@ -89,9 +116,15 @@ func part(live, rendered any, whole bool, owned *fieldpath.Set, t *diff.Type) an
 				return live
 			}
 			at := elementAt(element, keys)
-			is := find(want, element, keys)
-			if below := owned.WithPrefix(at); is != nil || owned.Members.Has(at) || !below.Empty() {
-				kept = append(kept, part(element, is, true, below, t.Element()))
+			var below []any
+			for _, want := range wants {
+				list, _ := want.([]any)
+				if is := find(list, element, keys); is != nil {
+					below = append(below, is)
+				}
+			}
+			if set := owned.WithPrefix(at); len(below) > 0 || owned.Members.Has(at) || !set.Empty() {
+				kept = append(kept, part(element, below, false, set, t.Element()))
 			}
 		}
 		return kept
@@ -127,14 +160,16 @@ func find(list []any, element map[string]any, keys []string) any {
 	return nil
 }
 
-// defaults are what the server sets in the elements of lists without keys,
-// where managed fields do not tell it from what was applied: SetDefaults_* of
-// networking/v1, rbac/v1 and core/v1.
+// defaults are what the server sets in what is owned as a whole, where managed
+// fields do not tell it from what was applied: SetDefaults_* of networking/v1,
+// rbac/v1, core/v1 and admissionregistration/v1. Selectors that are empty are
+// set there too.
 var defaults = map[string]string{
 	"protocol":          "TCP",
 	"apiGroup":          "rbac.authorization.k8s.io",
 	"expirationSeconds": "3600",
 	"volumeMode":        "Filesystem",
+	"matchPolicy":       "Equivalent",
 }
 
 // withoutDefaults takes the server's defaults out of a list without keys,
@@ -156,12 +191,14 @@ func withoutDefaults(live []any, rendered any) any {
 	return kept
 }
 
+// common returns a live map without the server's defaults that the rendered one
+// does not say.
 func common(live, rendered map[string]any) map[string]any {
 	kept := make(map[string]any)
 	for name, value := range live {
 		want, ok := rendered[name]
 		if !ok {
-			if defaults[name] == fmt.Sprint(value) {
+			if m, isMap := value.(map[string]any); defaults[name] == fmt.Sprint(value) || isMap && len(m) == 0 {
 				continue
 			}
 			kept[name] = value

@@ -35,7 +35,7 @@ metadata:
   generation: 2
   creationTimestamp: "2026-01-01T00:00:00Z"
   labels: {app: web, by-hand: "yes"}
-  annotations: {deployment.kubernetes.io/revision: "1", kubectl.kubernetes.io/last-applied-configuration: "{}"}
+  annotations: {deployment.kubernetes.io/revision: "1", kubectl.kubernetes.io/last-applied-configuration: LAST}
   managedFields:
   - {manager: kubectl-client-side-apply, operation: Update, fieldsType: FieldsV1, fieldsV1: {"f:metadata": {"f:annotations": {".": {}, "f:kubectl.kubernetes.io/last-applied-configuration": {}}, "f:labels": {".": {}, "f:app": {}}}, "f:spec": {"f:selector": {}, "f:template": {"f:spec": {"f:containers": {'k:{"name":"web"}': {".": {}, "f:name": {}, "f:image": {}, "f:env": {".": {}, 'k:{"name":"OLD"}': {".": {}, "f:name": {}, "f:value": {}}}, "f:ports": {".": {}, 'k:{"containerPort":80,"protocol":"TCP"}': {".": {}, "f:containerPort": {}}}}}}}}}}
   - {manager: kubectl-edit, operation: Update, fieldsType: FieldsV1, fieldsV1: {"f:metadata": {"f:labels": {"f:by-hand": {}}}, "f:spec": {"f:replicas": {}, "f:template": {"f:spec": {"f:containers": {'k:{"name":"spy"}': {".": {}, "f:name": {}}}}}}}}
@@ -60,11 +60,32 @@ spec:
 status: {replicas: 5}
 `
 
+func orElse(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
 func byKubectl(e metav1.ManagedFieldsEntry) bool { return e.Manager == "kubectl-client-side-apply" }
 
 func TestApplied(t *testing.T) {
-	for _, tc := range []struct{ name, rendered, want string }{
-		{"no longer rendered", "", `
+	const last = `'{"metadata": {"labels": {"app": "web"}}, "spec": {"selector": {"matchLabels": {"app": "web"}}}}'`
+	for _, tc := range []struct{ name, last, rendered, want string }{
+		{"no longer rendered, applied by the client", last, "", `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop, labels: {app: web}}
+spec: {selector: {matchLabels: {app: web}}}
+`},
+		{"another selector", "", `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  selector: {matchLabels: {other: web}}
+  template: {spec: {containers: [{name: web}]}}
+`, `
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: web, namespace: shop, labels: {app: web}}
@@ -72,7 +93,15 @@ spec:
   selector: {matchLabels: {app: web}}
   template: {spec: {containers: [{name: web, image: web:1, env: [{name: OLD, value: x}], ports: [{containerPort: 80}]}]}}
 `},
-		{"what is rendered is compared, whoever set it", `
+		{"no longer rendered", "", "", `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop, labels: {app: web}}
+spec:
+  selector: {matchLabels: {app: web}}
+  template: {spec: {containers: [{name: web, image: web:1, env: [{name: OLD, value: x}], ports: [{containerPort: 80}]}]}}
+`},
+		{"what is rendered is compared, whoever set it", "", `
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: web, namespace: shop}
@@ -94,7 +123,7 @@ spec:
 			if tc.rendered != "" {
 				rendered = one(t, tc.rendered)
 			}
-			got, err := live.Applied(one(t, running), rendered, byKubectl, apischema.Types())
+			got, err := live.Applied(one(t, strings.Replace(running, "LAST", orElse(tc.last, "''"), 1)), rendered, byKubectl, apischema.Types())
 			if err != nil {
 				t.Fatal(err)
 			}
