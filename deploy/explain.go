@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	fieldselector "k8s.io/apimachinery/pkg/fields"
@@ -22,6 +23,7 @@ import (
 // evidence is what a cluster knows about a workload that is not ready.
 type evidence struct {
 	replicaSet *appsv1.ReplicaSet
+	job        *batchv1.Job
 	pods       []corev1.Pod
 	events     map[types.UID][]corev1.Event
 }
@@ -104,7 +106,7 @@ func gather(ctx context.Context, typed kubernetes.Interface, id object.ID) (evid
 		if err != nil {
 			return e, err
 		}
-		owner = j.UID
+		e.job, owner = j, j.UID
 	default:
 		return e, nil
 	}
@@ -185,6 +187,12 @@ func (e evidence) reasons() []reason {
 		if n := counts[r.text]; n > 1 {
 			all[i].text = fmt.Sprintf("%d pods: %s", n, r.text)
 		}
+	}
+	if j := e.job; j != nil && slices.ContainsFunc(j.Status.Conditions, func(c batchv1.JobCondition) bool {
+		return c.Type == batchv1.JobFailed && c.Status == corev1.ConditionTrue
+	}) {
+		// The next release that renders it finds it there, as it ended.
+		all = append(all, reason{text: fmt.Sprintf("a Job that failed does not run again by itself: release another image or definition of it, or mend what it met, delete it (kubectl -n %s delete job %s) and deploy again", j.Namespace, j.Name)})
 	}
 	return all
 }

@@ -1,17 +1,24 @@
 package deploy
 
 import (
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/fake"
 
+	kstatus "github.com/fluxcd/cli-utils/pkg/object"
+
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/plan/consequence"
 )
 
 // rollout is a Deployment with an old ReplicaSet, a new one, and pods of both.
@@ -107,5 +114,68 @@ func TestExplain(t *testing.T) {
 	}
 	if got := c.explain(t.Context(), object.ID{Group: "apps", Kind: "Deployment", Namespace: "ns", Name: "gone"}, false); !strings.Contains(got[0], "cannot be looked at") {
 		t.Errorf("a Deployment that is gone: %q", got)
+	}
+}
+
+// TestExplainJob: a Job that failed says that it is in the way of the next
+// try; one that may still succeed does not.
+func TestExplainJob(t *testing.T) {
+	for _, failed := range []corev1.ConditionStatus{corev1.ConditionTrue, corev1.ConditionFalse} {
+		job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "migrate-1", UID: "j"}}
+		job.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobFailed, Status: failed}}
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "migrate-1-a", OwnerReferences: []metav1.OwnerReference{{UID: "j", Controller: new(true)}}}}
+		pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "migrate", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 7}}}}
+		c := &cluster{typed: fake.NewClientset(job, pod)}
+		got := c.explain(t.Context(), object.ID{Group: "batch", Kind: "Job", Namespace: "ns", Name: "migrate-1"}, true)
+		want := []string{"container migrate: ended with exit status 7", "  | fake logs"}
+		if failed == corev1.ConditionTrue {
+			want = append(want, "a Job that failed does not run again by itself: release another image or definition of it, or mend what it met, delete it (kubectl -n ns delete job migrate-1) and deploy again")
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("failed %s: %q", failed, got)
+		}
+	}
+}
+
+// TestREADME: README quotes what is really said. A … stands for anything.
+func TestREADME(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(readme), "\n## When it breaks\n")
+	table, _, _ = strings.Cut(table, "\n## ")
+	var quotes []*regexp.Regexp
+	for line := range strings.Lines(table) {
+		if cells := strings.Split(line, "|"); len(cells) > 2 {
+			for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cells[1], -1) {
+				quotes = append(quotes, regexp.MustCompile(strings.ReplaceAll(regexp.QuoteMeta(m[1]), "…", ".*")))
+			}
+		}
+	}
+	web := object.ID{Group: "apps", Kind: "Deployment", Namespace: "ns", Name: "web"}
+	explained := func(w corev1.ContainerState) string {
+		c := rollout(func(_ *appsv1.ReplicaSet, p *corev1.Pod) {
+			p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "web", Image: "registry/web:a", State: w}}
+		})
+		return strings.Join(c.explain(t.Context(), web, false), "\n")
+	}
+	failed := evidence{job: &batchv1.Job{Status: batchv1.JobStatus{Conditions: []batchv1.JobCondition{{Type: batchv1.JobFailed, Status: corev1.ConditionTrue}}}}}
+	down := outlook{found: []consequence.Consequence{{Rule: "host", Object: web, Severity: consequence.Down, Why: "nobody answers"}}}
+	key := keyOf(web)
+	for _, said := range []string{
+		explained(waiting("CreateContainerConfigError", "couldn't find key A in Secret ns/web-secrets")),
+		explained(waiting("ErrImagePull", "manifest unknown")),
+		failed.reasons()[0].text,
+		down.stops(nil).Error(),
+		(&NotReadyError{Objects: []NotReady{{ID: web, State: "it waits"}}}).Error(),
+		(&HeldError{Holder: "somebody"}).Error(),
+		tooMany([]leftover{{id: web, key: key}}, inventory{objects: map[kstatus.ObjMetadata]types.UID{key: ""}}).Error(),
+		"stays   " + web.String() + ": " + notReadable,
+		notDeletable,
+	} {
+		if !slices.ContainsFunc(quotes, func(q *regexp.Regexp) bool { return q.MatchString(said) }) {
+			t.Errorf("README, When it breaks, has no row that quotes: %s", said)
+		}
 	}
 }

@@ -76,6 +76,12 @@ func (c *cluster) leftovers(ctx context.Context, inv inventory, rendered, elsewh
 	return all, nil
 }
 
+// Why a leftover stays whose kind the deployer's Role no longer has.
+const (
+	notReadable  = "may not be read: an admin removes it, if it is to go"
+	notDeletable = "may not be deleted with these rights: an admin removes it"
+)
+
 // judge decides what becomes of a leftover, by what is live.
 func (c *cluster) judge(ctx context.Context, l *leftover, uid types.UID) error {
 	mapping, err := c.client.RESTMapper().RESTMapping(l.key.GroupKind)
@@ -94,7 +100,7 @@ func (c *cluster) judge(ctx context.Context, l *leftover, uid types.UID) error {
 		l.forget = true
 		return nil
 	case apierrors.IsForbidden(err):
-		l.stays = "may not be read: an admin removes it, if it is to go"
+		l.stays = notReadable
 		return nil
 	case err != nil:
 		return fmt.Errorf("%s: %w", l.id, err)
@@ -196,7 +202,7 @@ func (c *cluster) remove(ctx context.Context, l *leftover) (bool, error) {
 	case err == nil, apierrors.IsNotFound(err):
 		return true, nil
 	case apierrors.IsForbidden(err):
-		l.stays = "may not be deleted with these rights: an admin removes it"
+		l.stays = notDeletable
 		return false, nil
 	case apierrors.IsConflict(err):
 		l.stays = "it was made anew meanwhile"

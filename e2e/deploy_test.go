@@ -14,6 +14,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -263,6 +264,7 @@ func TestDeploy(t *testing.T) {
 		{"NoImage", noImage},
 		{"PodSecurity", podSecurity},
 		{"NoRoom", noRoom},
+		{"Migration", migration},
 		{"KeepImages", keepImages},
 		{"TakeOver", takeOver},
 		{"Killed", killed},
@@ -570,6 +572,58 @@ func noRoom(t *testing.T, c cluster) {
 	w.says(w.must(3, "-tag", "a", "-timeout", "6s"), "no node takes the pod: 0/1 nodes are available")
 }
 
+// migration: a Job that comes before a release ends before the workloads
+// change. Where it fails, they stay as they were; the same release tried again
+// does not run it again, until somebody deletes it.
+func migration(t *testing.T, c cluster) {
+	w := newTier(t, c, "web")
+	job := func(tag, state string) {
+		w.others = []object.Component{components.Job{
+			Name: "migrate", Namespace: w.namespace, Image: registry + "extra:" + tag, BeforeRelease: true, Retries: new(int32(0)),
+			Changes: []components.Change{components.Edit(func(j *batchv1.Job) {
+				j.Spec.Template.Annotations = map[string]string{"e2e/state": state}
+			})},
+		}}
+	}
+	job("a", "done")
+	w.ci()
+	w.admitted("-tag", "a")
+	out := w.must(0, "-tag", "a")
+	ended, changed := strings.Index(out, "Job "+w.namespace+"/migrate-"), strings.Index(out, "applying workloads")
+	if ended < 0 || changed < ended {
+		t.Errorf("the workloads do not wait for the Job:\n%s", out)
+	}
+	w.says(w.must(0, "-tag", "a"), "nothing to change")
+
+	job("b", "failed")
+	fails := func() string {
+		t.Helper()
+		out := w.must(3, "-tag", "b", "-timeout", "60s", "-no-logs")
+		name := regexp.MustCompile(`migrate-[0-9a-f]{10} is not ready`).FindString(out)
+		name = strings.TrimSuffix(name, " is not ready")
+		w.says(out, "Job "+w.namespace+"/migrate-", "container migrate: ended with exit status 7", "kubectl -n "+w.namespace+" delete job "+name)
+		if strings.Contains(out, "applying workloads") || w.image("web") != registry+"web:a" {
+			t.Errorf("the workloads changed after a Job that failed:\n%s", out)
+		}
+		return c.kubectl("get", "job", name, "-n", w.namespace, "-o", "jsonpath={.metadata.uid} {.metadata.name}")
+	}
+	first := fails()
+	if again := fails(); again != first {
+		t.Errorf("the Job ran again by itself: %s, then %s", first, again)
+	}
+	_, name, _ := strings.Cut(first, " ")
+	c.kubectl("delete", "job", name, "-n", w.namespace)
+	if again := fails(); again == first {
+		t.Error("the Job that was deleted did not run again")
+	}
+	job("c", "done")
+	out = w.must(0, "-tag", "c")
+	if got := w.image("web"); got != registry+"web:c" {
+		t.Errorf("web runs %s", got)
+	}
+	w.says(out, "stays   Job "+w.namespace+"/migrate-")
+}
+
 // keepImages: what is not pinned stays as it runs, before the first release
 // and after it.
 func keepImages(t *testing.T, c cluster) {
@@ -599,6 +653,17 @@ func keepImages(t *testing.T, c cluster) {
 	}
 	w.apps["extra"] = ""
 	w.says(w.must(1, "-keep-images"), "the image extra is not pinned")
+	// Who may write the records, as the pipeline may, chooses a tag by them and
+	// no other image.
+	delete(w.apps, "extra")
+	for _, record := range strings.Fields(c.kubectl("get", "configmaps", "-n", w.namespace, "-l", "fleet/state=release", "-o", "name")) {
+		c.kubectl("patch", record, "-n", w.namespace, "--type=merge", "-p", `{"data":{"images":"web=v8/../../evil:1\napi=v7\n"}}`)
+	}
+	_, out := w.runAs(filepath.Join(c.dir, "admin.kubeconfig"), "-keep-images")
+	w.says(out, "the images that run: ", `is neither a tag nor a digest`)
+	if got := w.image("web"); got != registry+"web:"+digest {
+		t.Errorf("web runs %s", got)
+	}
 }
 
 // takeOver: fields that kubectl applied and that are no longer rendered go, as
