@@ -235,6 +235,8 @@ func (e evidence) container(p corev1.Pod, s corev1.ContainerStatus) (reason, boo
 			// The event has what the registry said; the status repeats that
 			// it failed.
 			said := cmp.Or(e.last(p.UID, "Failed"), message)
+			// A commit and a digest look random, and are no secrets.
+			said = strings.ReplaceAll(said, redact(s.Image), s.Image)
 			return reason{text: fmt.Sprintf("%sthe image %s cannot be pulled (%s): %s: was this tag pushed, and may the pull Secret read it?", name, s.Image, w.Reason, said)}, true
 		case "CreateContainerConfigError", "CreateContainerError", "RunContainerError":
 			return reason{text: name + w.Reason + ": " + message + hint(message)}, true

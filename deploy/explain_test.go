@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"os"
 	"regexp"
 	"slices"
@@ -60,9 +61,10 @@ func warning(uid, reason, message string) *corev1.Event {
 
 func TestExplain(t *testing.T) {
 	container := func(s corev1.ContainerStatus) func(*appsv1.ReplicaSet, *corev1.Pod) {
-		s.Name, s.Image = "web", "registry/web:a"
+		s.Name, s.Image = "web", cmp.Or(s.Image, "registry/web:a")
 		return func(_ *appsv1.ReplicaSet, p *corev1.Pod) { p.Status.ContainerStatuses = []corev1.ContainerStatus{s} }
 	}
+	const commit = "0123456789abcdef0123456789abcdef01234567"
 	crashed := &corev1.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled"}
 	for _, tc := range []struct {
 		name  string
@@ -72,6 +74,9 @@ func TestExplain(t *testing.T) {
 	}{
 		{"an image", container(corev1.ContainerStatus{State: waiting("ImagePullBackOff", "Back-off")}), warning("pod", "Failed", "manifest\nunknown"),
 			"container web: the image registry/web:a cannot be pulled (ImagePullBackOff): manifest unknown: was this tag pushed, and may the pull Secret read it?"},
+		{"a commit, and a word that looks like it", container(corev1.ContainerStatus{Image: "registry/web:" + commit, State: waiting("ImagePullBackOff", "Back-off")}),
+			warning("pod", "Failed", "registry/web:"+commit+" of "+strings.ReplaceAll(commit, "0", "f")+": unknown"),
+			"container web: the image registry/web:" + commit + " cannot be pulled (ImagePullBackOff): registry/web:" + commit + " of […]: unknown: was this tag"},
 		{"a key", container(corev1.ContainerStatus{State: waiting("CreateContainerConfigError", "couldn't find key A in Secret ns/web-secrets")}), nil,
 			"2 pods: container web: CreateContainerConfigError: couldn't find key A in Secret ns/web-secrets: Secret ns/web-secrets lacks the key A: fill it in"},
 		{"a Secret", container(corev1.ContainerStatus{State: waiting("CreateContainerConfigError", `secret "web-secrets" not found`)}), nil,
