@@ -89,7 +89,7 @@ func (c *cluster) compareAnew(ctx context.Context, o *unstructured.Unstructured)
 }
 
 // lookAnew asks about an object that is to be made anew.
-func (c *cluster) lookAnew(ctx context.Context, change *Change) error {
+func (c *cluster) lookAnew(ctx context.Context, change *objectChange) error {
 	would, err := c.compareAnew(ctx, change.object)
 	if err == nil && change.ID.Kind == "Deployment" {
 		err = c.disjoint(ctx, change.live, change.object)
@@ -97,10 +97,10 @@ func (c *cluster) lookAnew(ctx context.Context, change *Change) error {
 		err = refusals(change.ID, err)
 	}
 	if err != nil {
-		change.Action = Refused
+		change.Action = actionRefused
 		return err
 	}
-	change.Action, change.would, change.Fields = Replace, would, fields(change.live, would)
+	change.Action, change.would, change.Fields = actionReplace, would, fields(change.live, would)
 	return nil
 }
 
@@ -139,7 +139,7 @@ func (c *cluster) replicaSets(ctx context.Context, id object.ID, uid types.UID) 
 
 // makeWay deletes an object that is to be made anew, and waits until it is
 // gone. What a Deployment leaves behind is in the inventory before.
-func (d *Deployer) makeWay(ctx context.Context, c *cluster, inv inventory, change Change) error {
+func (d *Deployer) makeWay(ctx context.Context, c *cluster, inv inventory, change objectChange) error {
 	live, err := c.get(ctx, change.object)
 	if err != nil || live == nil || !remade(live, change.object) {
 		return err
@@ -198,10 +198,10 @@ func (c *cluster) judgeReplicaSet(ctx context.Context, l *leftover, uid types.UI
 	return nil
 }
 
-// DefaultDrain is how long the pods that were replaced get no new requests
+// defaultDrain is how long the pods that were replaced get no new requests
 // before they are stopped: Traefik takes over what changes every two seconds at
 // most (Traefik documentation, providers.providersThrottleDuration).
-const DefaultDrain = 10 * time.Second
+const defaultDrain = 10 * time.Second
 
 // bridge makes an EndpointSlice that leads to the new pods by the names of the
 // new ports, before a Service is changed to them. A Service's own slices follow
@@ -210,7 +210,7 @@ const DefaultDrain = 10 * time.Second
 // (Traefik, pkg/provider/kubernetes/ingress, loadService). It is in
 // the inventory before it is there, and is removed like what is left over. It is
 // nil where none is needed.
-func (d *Deployer) bridge(ctx context.Context, c *cluster, inv inventory, change Change) (*leftover, error) {
+func (d *Deployer) bridge(ctx context.Context, c *cluster, inv inventory, change objectChange) (*leftover, error) {
 	if change.live == nil || change.ID.Group != "" || change.ID.Kind != "Service" {
 		return nil, nil
 	}
@@ -452,7 +452,7 @@ func (c *cluster) holdSecurity(ctx context.Context, objects []*unstructured.Unst
 // asItRuns is the tier that runs, as the first release of the layer: what an
 // adoption is taken back to. It has no number where nothing runs. Secrets are
 // not in it: they keep their values.
-func (d *Deployer) asItRuns(r Release, changes []Change) (Record, error) {
+func (d *Deployer) asItRuns(r Release, changes []objectChange) (Record, error) {
 	var text bytes.Buffer
 	pins := map[string]string{}
 	for _, change := range changes {
@@ -498,7 +498,7 @@ func (d *Deployer) asItRuns(r Release, changes []Change) (Record, error) {
 
 // foreign are the objects in the namespaces of the layer that kubectl applied
 // and this tree does not render: they stay, and are for people to look at.
-func (c *cluster) foreign(ctx context.Context, r Release, changes []Change) ([]object.ID, error) {
+func (c *cluster) foreign(ctx context.Context, r Release, changes []objectChange) ([]object.ID, error) {
 	known := map[object.ID]bool{}
 	var namespaces []string
 	for _, change := range changes {

@@ -27,10 +27,10 @@ const certificatePatience = 3 * time.Minute
 // cert-manager makes one for each tls entry of an Ingress that names an
 // issuer, under the name of the entry's Secret. It returns what its operator
 // should know: one that is not issued does not undo a release.
-func (d *Deployer) certificates(ctx context.Context, c *cluster, changes []Change) []string {
+func (d *Deployer) certificates(ctx context.Context, c *cluster, changes []objectChange) []string {
 	wanted := make(map[object.ID][]string) // hosts by Certificate
 	for _, change := range changes {
-		if change.ID.Kind != "Ingress" || change.Action != Create && change.Action != Update {
+		if change.ID.Kind != "Ingress" || change.Action != actionCreate && change.Action != actionUpdate {
 			continue
 		}
 		was := tlsOf(change.live)

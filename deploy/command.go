@@ -150,8 +150,8 @@ func (c Command) parse(args []string) (arguments, *flag.FlagSet, error) {
 	flags.BoolVar(&a.rollbackOnFailure, "rollback-on-failure", false, "go back by itself where the release fails")
 	flags.BoolVar(&a.pruneMost, "prune-most", false, "allow to delete more than half of what releases applied")
 	flags.BoolVar(&a.noLogs, "no-logs", false, "leave the logs of containers out of what is said of a failure")
-	flags.DurationVar(&a.timeout, "timeout", DefaultTimeout, "`time` for the release, and again for going back")
-	flags.DurationVar(&a.lockWait, "lock-wait", DefaultLockWait, "`time` to wait for another deploy")
+	flags.DurationVar(&a.timeout, "timeout", defaultTimeout, "`time` for the release, and again for going back")
+	flags.DurationVar(&a.lockWait, "lock-wait", defaultLockWait, "`time` to wait for another deploy")
 	flags.IntVar(&a.run, "run", 0, "`number` of the pipeline run: one that is older than the last release's is refused")
 	flags.StringVar(&a.summary, "summary", "", "append a summary in Markdown to this `file`, such as $GITHUB_STEP_SUMMARY")
 	flags.StringVar(&a.context, "context", "", "`context` of the kubeconfig (default the current one)")
@@ -247,7 +247,7 @@ func (c Command) layer(a arguments) (render.Layer, error) {
 func (c Command) rendering(ctx context.Context, a arguments, d *Deployer, p cli.Program) (Release, error) {
 	images := render.Images{Tag: a.images.Tag, Pins: maps.Clone(a.images.Pins)}
 	if a.keepImages {
-		running, err := d.Images(ctx, c.Repositories)
+		running, err := d.runningImages(ctx, c.Repositories)
 		if err != nil {
 			return Release{}, err
 		}

@@ -29,7 +29,7 @@ type outlook struct {
 
 // foresee reads the consequences of a release from what is live and from what
 // the server would make of it: both have the server's defaults.
-func (d *Deployer) foresee(ctx context.Context, c *cluster, r Release, changes []Change, left []leftover) (outlook, error) {
+func (d *Deployer) foresee(ctx context.Context, c *cluster, r Release, changes []objectChange, left []leftover) (outlook, error) {
 	// What an adoption replaces beside the running one, and what it left of an
 	// attempt before, is as good as new to the rest.
 	var was, is, beside []consequence.Object
@@ -41,7 +41,7 @@ func (d *Deployer) foresee(ctx context.Context, c *cluster, r Release, changes [
 		ours[change.ID] = true
 		switch {
 		case change.live == nil:
-		case change.Action == Replace:
+		case change.Action == actionReplace:
 			beside = append(beside, of(change.live))
 		default:
 			was = append(was, of(change.live))
@@ -104,7 +104,7 @@ func (d *Deployer) foresee(ctx context.Context, c *cluster, r Release, changes [
 
 // besides are the workloads of namespaces whose level of Pod Security changes:
 // whether they meet it is asked of them, and they are of other layers mostly.
-func (c *cluster) besides(ctx context.Context, changes []Change, ours map[object.ID]bool) ([]*unstructured.Unstructured, error) {
+func (c *cluster) besides(ctx context.Context, changes []objectChange, ours map[object.ID]bool) ([]*unstructured.Unstructured, error) {
 	level := func(o *unstructured.Unstructured) string { return o.GetLabels()[podsecurity.EnforceLevelLabel] }
 	var all []*unstructured.Unstructured
 	for _, change := range changes {
@@ -130,10 +130,10 @@ func (c *cluster) besides(ctx context.Context, changes []Change, ours map[object
 // stops are the consequences at which a release stops: what is refused and what
 // is down. What the server itself refuses is told in its own words, and cannot
 // be allowed.
-func (o outlook) stops(changes []Change) error {
+func (o outlook) stops(changes []objectChange) error {
 	refused := map[object.ID]bool{}
 	for _, c := range changes {
-		refused[c.ID] = c.Action == Refused
+		refused[c.ID] = c.Action == actionRefused
 	}
 	var all object.Findings
 	for _, c := range o.found {

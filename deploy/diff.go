@@ -14,27 +14,27 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/plan/apischema"
 )
 
-// Action is what happens to an object.
-type Action string
+// action is what happens to an object.
+type action string
 
 // The actions.
 const (
-	Create    Action = "create"
-	Update    Action = "change"
-	Unchanged Action = "unchanged"
-	Delete    Action = "delete"
-	Refused   Action = "refused"
-	// Replace makes an object anew, since a field of it cannot change.
-	Replace Action = "replace"
+	actionCreate    action = "create"
+	actionUpdate    action = "change"
+	actionUnchanged action = "unchanged"
+	actionDelete    action = "delete"
+	actionRefused   action = "refused"
+	// actionReplace makes an object anew, since a field of it cannot change.
+	actionReplace action = "replace"
 )
 
-// Change is what a release does to one object.
-type Change struct {
+// objectChange is what a release does to one object.
+type objectChange struct {
 	// ID of the object.
 	ID object.ID
 	// Action says what happens to it.
-	Action Action
-	// Fields that change. Empty for anything but an Update.
+	Action action
+	// Fields that change. Empty for anything but an actionUpdate.
 	Fields []diff.Field
 	// Unchecked says why the server could not be asked. Empty where it was.
 	Unchecked string

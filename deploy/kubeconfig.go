@@ -37,10 +37,10 @@ type Account struct {
 	Replace bool
 }
 
-// Kubeconfig makes the kubeconfig of an account. It waits for the token for as
+// kubeconfig makes the kubeconfig of an account. It waits for the token for as
 // long as ctx lasts. The second result is when the token ends, zero for never;
 // the server may have made it shorter than it was asked for.
-func Kubeconfig(ctx context.Context, client kubernetes.Interface, a Account) ([]byte, time.Time, error) {
+func kubeconfig(ctx context.Context, client kubernetes.Interface, a Account) ([]byte, time.Time, error) {
 	if _, err := client.CoreV1().ServiceAccounts(a.Namespace).Get(ctx, a.Name, metav1.GetOptions{}); err != nil {
 		if apierrors.IsNotFound(err) {
 			return nil, time.Time{}, fmt.Errorf("there is no ServiceAccount %s/%s: deploy the layer that has it first", a.Namespace, a.Name)
@@ -200,7 +200,7 @@ func (c KubeconfigCommand) print(ctx context.Context, account Account, a argumen
 	if err != nil {
 		return err
 	}
-	text, end, err := Kubeconfig(ctx, client, account)
+	text, end, err := kubeconfig(ctx, client, account)
 	if err != nil {
 		return err
 	}

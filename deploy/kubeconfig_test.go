@@ -67,7 +67,7 @@ func TestKubeconfig(t *testing.T) {
 			})
 			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 			defer cancel()
-			text, end, err := Kubeconfig(ctx, client, tc.account)
+			text, end, err := kubeconfig(ctx, client, tc.account)
 			if err != nil {
 				if !strings.HasPrefix(err.Error(), tc.want) || len(text) > 0 {
 					t.Errorf("error %v, want %s", err, tc.want)

@@ -55,8 +55,8 @@ type Release struct {
 // by default to make progress, and who waits for the lock waits for a release
 // and the way back.
 const (
-	DefaultTimeout  = 10 * time.Minute
-	DefaultLockWait = 2 * DefaultTimeout
+	defaultTimeout  = 10 * time.Minute
+	defaultLockWait = 2 * defaultTimeout
 )
 
 // Deployer brings releases of one layer into a cluster.
@@ -70,10 +70,11 @@ type Deployer struct {
 	Namespace string
 	// By says who deploys; others who wait for the lock are shown it.
 	By string
-	// Timeout for a release, once it holds the lock. If zero, DefaultTimeout.
+	// Timeout for a release, once it holds the lock. If zero, ten
+	// minutes.
 	Timeout time.Duration
-	// LockWait is how long to wait for another deploy. If zero,
-	// DefaultLockWait.
+	// LockWait is how long to wait for another deploy. If zero, twenty
+	// minutes: a release and the way back.
 	LockWait time.Duration
 	// LockDuration is how long a deploy waits for one that was killed, from
 	// when it first sees the lock: no clock but its own counts. If zero, a
@@ -87,7 +88,7 @@ type Deployer struct {
 	// with Adopt, takes it back. It needs the rights of an admin.
 	Adopt bool
 	// Drain is how long the pods that an adoption replaced get no requests
-	// before they are stopped. If zero, DefaultDrain.
+	// before they are stopped. If zero, ten seconds.
 	Drain time.Duration
 	// PruneMost allows to delete more than half of what releases applied.
 	PruneMost bool
@@ -146,9 +147,9 @@ func (d *Deployer) connect() (*cluster, error) {
 		return nil, refused("layer %s: there is no namespace for its releases: give it one in render.Layer.Namespace", d.Layer)
 	}
 	d.LockDuration = cmp.Or(d.LockDuration, time.Minute)
-	d.LockWait = cmp.Or(d.LockWait, DefaultLockWait)
-	d.Timeout = cmp.Or(d.Timeout, DefaultTimeout)
-	d.Drain = cmp.Or(d.Drain, DefaultDrain)
+	d.LockWait = cmp.Or(d.LockWait, defaultLockWait)
+	d.Timeout = cmp.Or(d.Timeout, defaultTimeout)
+	d.Drain = cmp.Or(d.Drain, defaultDrain)
 	c, err := connect(d.Config, d.Layer)
 	if err != nil {
 		return nil, fmt.Errorf("the cluster cannot be reached: %w", err)
@@ -256,9 +257,10 @@ func (d *Deployer) Releases(ctx context.Context) ([]Record, error) {
 	return d.records(ctx, c)
 }
 
-// Images are the pins that run now, by name: those of the last release that
-// ended well, and for an image that it does not have what the Deployments say.
-func (d *Deployer) Images(ctx context.Context, repositories []string) (map[string]string, error) {
+// runningImages returns the pins that run now, by name: those of the last
+// release that ended well, and for an image that it does not have what the
+// Deployments say.
+func (d *Deployer) runningImages(ctx context.Context, repositories []string) (map[string]string, error) {
 	c, err := d.connect()
 	if err != nil {
 		return nil, err
@@ -528,7 +530,7 @@ func revision(pins map[string]string) string {
 
 // look asks the server about each object. The error has everything that it
 // refuses.
-func (c *cluster) look(ctx context.Context, objects []*unstructured.Unstructured, adopt bool) ([]Change, error) {
+func (c *cluster) look(ctx context.Context, objects []*unstructured.Unstructured, adopt bool) ([]objectChange, error) {
 	coming := map[object.ID]bool{}
 	for _, o := range objects {
 		coming[object.IDOf(o)] = true
@@ -538,11 +540,11 @@ func (c *cluster) look(ctx context.Context, objects []*unstructured.Unstructured
 			coming[object.ID{Group: group, Kind: kind}] = true
 		}
 	}
-	var changes []Change
+	var changes []objectChange
 	var wrong object.Findings
 	for _, o := range objects {
 		id := object.IDOf(o)
-		change := Change{ID: id, object: o, would: o}
+		change := objectChange{ID: id, object: o, would: o}
 		live, would, err := c.compare(ctx, o)
 		change.live = live
 		if would != nil {
@@ -552,18 +554,18 @@ func (c *cluster) look(ctx context.Context, objects []*unstructured.Unstructured
 		case ctx.Err() != nil:
 			return changes, ctx.Err()
 		case meta.IsNoMatchError(err) && coming[object.ID{Group: id.Group, Kind: id.Kind}]:
-			change.Action, change.Unchecked = Create, "its kind comes with this release"
+			change.Action, change.Unchecked = actionCreate, "its kind comes with this release"
 		case apierrors.IsNotFound(err) && coming[object.ID{Kind: "Namespace", Name: id.Namespace}]:
-			change.Action, change.Unchecked = Create, "its namespace comes with this release"
+			change.Action, change.Unchecked = actionCreate, "its namespace comes with this release"
 		case err != nil && adopt && remade(live, o):
 			if err := c.lookAnew(ctx, &change); err != nil {
 				wrong = append(wrong, object.FindingsOf(err)...)
 			}
 		case err != nil:
 			wrong = append(wrong, refusals(id, err)...)
-			change.Action = Refused
+			change.Action = actionRefused
 		case live == nil:
-			change.Action = Create
+			change.Action = actionCreate
 		default:
 			change.Fields = fields(live, would)
 			taken, err := takenOver(live, o)
@@ -576,9 +578,9 @@ func (c *cluster) look(ctx context.Context, objects []*unstructured.Unstructured
 					change.Fields = append(change.Fields, f)
 				}
 			}
-			change.Action = Unchanged
+			change.Action = actionUnchanged
 			if len(change.Fields) > 0 {
-				change.Action = Update
+				change.Action = actionUpdate
 			}
 		}
 		changes = append(changes, change)
@@ -587,11 +589,11 @@ func (c *cluster) look(ctx context.Context, objects []*unstructured.Unstructured
 }
 
 // show prints what a release changes.
-func (d *Deployer) show(changes []Change, left []leftover) {
-	counts := map[Action]int{}
+func (d *Deployer) show(changes []objectChange, left []leftover) {
+	counts := map[action]int{}
 	for _, c := range changes {
 		counts[c.Action]++
-		if c.Action == Unchanged {
+		if c.Action == actionUnchanged {
 			continue
 		}
 		note := ""
@@ -612,23 +614,23 @@ func (d *Deployer) show(changes []Change, left []leftover) {
 		case l.stays != "":
 			d.printf("%-6s  %s: %s\n", "stays", l.id, l.stays)
 		case !l.forget:
-			counts[Delete]++
-			d.printf("%-6s  %s\n", Delete, l.id)
+			counts[actionDelete]++
+			d.printf("%-6s  %s\n", actionDelete, l.id)
 		}
 	}
 	replaced := ""
-	if counts[Replace] > 0 {
-		replaced = fmt.Sprintf("%d to replace, ", counts[Replace])
+	if counts[actionReplace] > 0 {
+		replaced = fmt.Sprintf("%d to replace, ", counts[actionReplace])
 	}
-	d.printf("%d to create, %d to change, %s%d to delete, %d unchanged\n", counts[Create], counts[Update], replaced, counts[Delete], counts[Unchanged])
+	d.printf("%d to create, %d to change, %s%d to delete, %d unchanged\n", counts[actionCreate], counts[actionUpdate], replaced, counts[actionDelete], counts[actionUnchanged])
 }
 
-func nothing(changes []Change, left []leftover) bool {
-	return !slices.ContainsFunc(changes, func(c Change) bool { return c.Action != Unchanged }) &&
+func nothing(changes []objectChange, left []leftover) bool {
+	return !slices.ContainsFunc(changes, func(c objectChange) bool { return c.Action != actionUnchanged }) &&
 		!slices.ContainsFunc(left, func(l leftover) bool { return l.stays == "" && !l.forget })
 }
 
-func workloads(changes []Change) []object.ID {
+func workloads(changes []objectChange) []object.ID {
 	var ids []object.ID
 	for _, c := range changes {
 		if order.IsWorkload(c.ID) {
@@ -640,7 +642,7 @@ func workloads(changes []Change) []object.ID {
 
 // carryOut changes the cluster. Before it begins, the inventory has what
 // was and what will be, so that nothing is lost when it is interrupted.
-func (d *Deployer) carryOut(ctx context.Context, c *cluster, record *Record, inv inventory, changes []Change, left []leftover) error {
+func (d *Deployer) carryOut(ctx context.Context, c *cluster, record *Record, inv inventory, changes []objectChange, left []leftover) error {
 	inv.tree = record.Tree
 	for _, l := range left {
 		if l.forget {
@@ -678,9 +680,9 @@ func (d *Deployer) carryOut(ctx context.Context, c *cluster, record *Record, inv
 	for i, change := range changes {
 		ordered[i] = order.Change{ID: change.ID, Was: change.live, Is: change.object}
 	}
-	anew := map[object.ID]Change{}
+	anew := map[object.ID]objectChange{}
 	for _, change := range changes {
-		if change.Action == Replace {
+		if change.Action == actionReplace {
 			anew[change.ID] = change
 		}
 	}
@@ -741,7 +743,7 @@ func (d *Deployer) carryOut(ctx context.Context, c *cluster, record *Record, inv
 				}
 			}
 			if d.Adopt && step.ID.Kind == "Service" {
-				i := slices.IndexFunc(changes, func(c Change) bool { return c.ID == step.ID })
+				i := slices.IndexFunc(changes, func(c objectChange) bool { return c.ID == step.ID })
 				l, err := d.bridge(ctx, c, inv, changes[i])
 				if err != nil {
 					return err
@@ -800,7 +802,7 @@ func (d *Deployer) carryOut(ctx context.Context, c *cluster, record *Record, inv
 }
 
 // pods are the labels of the pods that run, where a NetworkPolicy is new.
-func (c *cluster) pods(ctx context.Context, changes []Change) (map[string][]map[string]string, error) {
+func (c *cluster) pods(ctx context.Context, changes []objectChange) (map[string][]map[string]string, error) {
 	found := map[string][]map[string]string{}
 	for _, change := range changes {
 		namespace := change.ID.Namespace
