@@ -53,7 +53,7 @@ func (c Command) Run(args []string, stdin io.Reader, stdout, stderr io.Writer) i
 		if err := cli.Parse(flags, args, math.MaxInt); err != nil {
 			return err
 		}
-		var write func(Report, io.Writer) error
+		var write func(outcome, io.Writer) error
 		for _, f := range formats {
 			if f.name == *format {
 				write = f.write
@@ -65,16 +65,16 @@ func (c Command) Run(args []string, stdin io.Reader, stdout, stderr io.Writer) i
 		case *page && flags.NArg() > 0:
 			return cli.UsageError("-rules checks nothing: leave the files out")
 		case *page:
-			return WriteRules(stdout)
+			return writeRules(stdout)
 		case flags.NArg() == 0:
 			return cli.UsageError("name a file, a directory, or - for standard input")
 		}
 		for _, name := range flags.Args() {
-			if strings.HasPrefix(name, "-") && name != Stdin {
+			if strings.HasPrefix(name, "-") && name != stdinName {
 				return cli.UsageError(fmt.Sprintf("unexpected argument %q: flags stand before the others", name))
 			}
 		}
-		elsewhere, err := ReadElsewhere(declared...)
+		elsewhere, err := readElsewhere(declared...)
 		if err != nil {
 			return err
 		}
@@ -86,7 +86,7 @@ func (c Command) Run(args []string, stdin io.Reader, stdout, stderr io.Writer) i
 			return err
 		}
 		for s := object.Error; s <= failOn; s++ {
-			if r.Count(s) > 0 {
+			if r.count(s) > 0 {
 				return fmt.Errorf("%s", r.summary())
 			}
 		}
@@ -109,15 +109,15 @@ func (l *list) Set(s string) error {
 }
 
 // check reads the files and puts their objects to the rules.
-func (c Command) check(stdin io.Reader, names []string, elsewhere []check.Elsewhere) Report {
-	m, err := Read(stdin, names...)
+func (c Command) check(stdin io.Reader, names []string, elsewhere []check.Elsewhere) outcome {
+	m, err := read(stdin, names...)
 	var others []*check.Elsewhere
 	for _, list := range [][]check.Elsewhere{elsewhere, c.Elsewhere} {
 		for i := range list {
 			others = append(others, &list[i])
 		}
 	}
-	r := Report{
+	r := outcome{
 		Tool:    c.Name,
 		Rules:   rules(),
 		Result:  check.Run(check.NewSet(m.Objects, others), check.Rules(), c.Waivers...),

@@ -18,15 +18,15 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
-// Unreadable is the rule of what could not be read. It is an error, since
+// unreadable is the rule of what could not be read. It is an error, since
 // what cannot be read cannot be found right.
-const Unreadable = "unreadable"
+const unreadable = "unreadable"
 
-// Stdin is the name of standard input among the names of files.
-const Stdin = "-"
+// stdinName is the name of standard input among the names of files.
+const stdinName = "-"
 
-// Manifests are what was read.
-type Manifests struct {
+// manifests are what was read.
+type manifests struct {
 	// Objects in the order of the files, and of a file in its order.
 	Objects []*check.Object
 	// Skipped is what is no object for the cluster, such as a workflow, each a
@@ -36,17 +36,17 @@ type Manifests struct {
 	Files int
 }
 
-// Read reads files of YAML or JSON, and directories with their subfolders, of
+// read reads files of YAML or JSON, and directories with their subfolders, of
 // which it takes the files that end in .yaml, .yml or .json. The name - is
 // standard input. A name that gives no object at all is an error.
 //
-// The error is an object.Findings of the rule [Unreadable]; what could be read
+// The error is an object.Findings of the rule unreadable; what could be read
 // is returned beside it.
-func Read(stdin io.Reader, names ...string) (Manifests, error) {
-	var m Manifests
+func read(stdin io.Reader, names ...string) (manifests, error) {
+	var m manifests
 	var mistakes object.Findings
 	fail := func(file string, line int, problem string) {
-		mistakes = append(mistakes, object.Finding{Rule: Unreadable, File: filepath.ToSlash(file), Line: line, Problem: problem})
+		mistakes = append(mistakes, object.Finding{Rule: unreadable, File: filepath.ToSlash(file), Line: line, Problem: problem})
 	}
 	skip := func(file string, line int, reason string) {
 		m.Skipped = append(m.Skipped, object.Finding{Severity: object.Note, File: filepath.ToSlash(file), Line: line, Problem: "skipped: " + reason})
@@ -84,7 +84,7 @@ func Read(stdin io.Reader, names ...string) (Manifests, error) {
 	}
 	for _, name := range names {
 		before, failed := len(m.Objects), len(mistakes)
-		if name == Stdin {
+		if name == stdinName {
 			text, err := io.ReadAll(stdin)
 			take(name, text, err)
 		} else {
@@ -215,13 +215,13 @@ func reason(err error) string {
 	return "cannot be read: " + strings.TrimSpace(err.Error())
 }
 
-// ReadElsewhere reads the declarations of objects that exist in the cluster
+// readElsewhere reads the declarations of objects that exist in the cluster
 // and are not under check. Each is a manifest that may be as short as its
 // apiVersion, kind, namespace and name. Where a ConfigMap or Secret has data,
 // it has those keys and no others; the values do not count. Where a Service
 // has ports, likewise.
-func ReadElsewhere(names ...string) ([]check.Elsewhere, error) {
-	m, err := Read(strings.NewReader(""), names...)
+func readElsewhere(names ...string) ([]check.Elsewhere, error) {
+	m, err := read(strings.NewReader(""), names...)
 	if err != nil {
 		return nil, err
 	}

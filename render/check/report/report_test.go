@@ -1,4 +1,4 @@
-package report_test
+package report
 
 import (
 	"bytes"
@@ -16,7 +16,6 @@ import (
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/golden"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/check"
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/check/report"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
@@ -26,7 +25,7 @@ var update = flag.Bool("update", false, "accept the page of rules: write it")
 // every rule.
 func TestGolden(t *testing.T) {
 	var b bytes.Buffer
-	if err := report.WriteRules(&b); err != nil {
+	if err := writeRules(&b); err != nil {
 		t.Fatal(err)
 	}
 	for _, r := range check.Rules() {
@@ -78,7 +77,7 @@ func TestRead(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			m, err := report.Read(strings.NewReader(""), ".")
+			m, err := read(strings.NewReader(""), ".")
 			var objects []string
 			for _, o := range m.Objects {
 				id := object.IDOf(o.Object)
@@ -109,11 +108,11 @@ func TestReadNames(t *testing.T) {
 	if err := os.Symlink("e", "d/link"); err != nil {
 		t.Skip(err)
 	}
-	m, err := report.Read(strings.NewReader(pod), report.Stdin, "d/a.manifest", "d", "gone.yaml")
+	m, err := read(strings.NewReader(pod), stdinName, "d/a.manifest", "d", "gone.yaml")
 	if got, want := object.FindingsOf(err).Error(), "d: holds no Kubernetes object\ngone.yaml: cannot be read: no such file or directory"; got != want {
 		t.Errorf("errors\n%s\nwant\n%s", got, want)
 	}
-	if len(m.Objects) != 2 || m.Objects[0].File != report.Stdin || m.Objects[1].File != "d/a.manifest" {
+	if len(m.Objects) != 2 || m.Objects[0].File != stdinName || m.Objects[1].File != "d/a.manifest" {
 		t.Errorf("objects %v", m.Objects)
 	}
 	if got, want := m.Skipped.Error(), "d/link: skipped: it is a link to a directory: name that one too"; got != want {
@@ -123,12 +122,12 @@ func TestReadNames(t *testing.T) {
 		if err := os.Chmod("d/e", 0); err != nil {
 			t.Fatal(err)
 		}
-		_, err = report.Read(nil, "d")
+		_, err = read(nil, "d")
 		if got, want := object.FindingsOf(err).Error(), "d/e: cannot be read: permission denied"; got != want {
 			t.Errorf("errors %q, want %q", got, want)
 		}
 	}
-	_, err = report.Read(iotest.ErrReader(errors.New("the pipe broke")), report.Stdin)
+	_, err = read(iotest.ErrReader(errors.New("the pipe broke")), stdinName)
 	if got, want := object.FindingsOf(err).Error(), "-: cannot be read: the pipe broke"; got != want {
 		t.Errorf("errors %q, want %q", got, want)
 	}
@@ -152,7 +151,7 @@ stringData: {a: not-a-real-value}
 		t.Fatal(err)
 	}
 	var stdout, stderr bytes.Buffer
-	if status := (report.Command{Name: "check"}).Run([]string{"-format", "sarif", "a b.yaml", "gone.yaml"}, nil, &stdout, &stderr); status != 1 {
+	if status := (Command{Name: "check"}).Run([]string{"-format", "sarif", "a b.yaml", "gone.yaml"}, nil, &stdout, &stderr); status != 1 {
 		t.Errorf("status %d: %s", status, &stderr)
 	}
 	r, err := sarif.FromBytes(stdout.Bytes())
@@ -167,7 +166,7 @@ stringData: {a: not-a-real-value}
 		t.Fatalf("%d results, want 3", len(results))
 	}
 	for i, want := range []struct{ rule, uri, suppressed string }{
-		{report.Unreadable, "gone.yaml", ""}, {"secret-value", "a%20b.yaml", ""}, {"secret-value", "a%20b.yaml", "a test"},
+		{unreadable, "gone.yaml", ""}, {"secret-value", "a%20b.yaml", ""}, {"secret-value", "a%20b.yaml", "a test"},
 	} {
 		result := results[i]
 		suppressed := ""
@@ -188,7 +187,7 @@ stringData: {a: not-a-real-value}
 func TestJSON(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	in := strings.NewReader("apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: ns}\nstringData: {a: not-a-real-value}\n---\na: b\n")
-	if status := (report.Command{Name: "check"}).Run([]string{"-format", "json", "-"}, in, &stdout, &stderr); status != 1 {
+	if status := (Command{Name: "check"}).Run([]string{"-format", "json", "-"}, in, &stdout, &stderr); status != 1 {
 		t.Errorf("status %d: %s", status, &stderr)
 	}
 	var got any

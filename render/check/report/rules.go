@@ -11,14 +11,14 @@ import (
 // rules are those of render/check, and that of what cannot be read.
 func rules() []check.Rule {
 	return append(check.Rules(), check.Rule{
-		ID:     Unreadable,
+		ID:     unreadable,
 		Doc:    "What cannot be read is never taken for right: a file that is missing, empty, not UTF-8 or no YAML, and an object without apiVersion or kind.",
 		Source: "Kubernetes documentation, 'Objects In Kubernetes', Required fields",
 	})
 }
 
-// WriteRules writes the page of all rules, as Markdown.
-func WriteRules(w io.Writer) error {
+// writeRules writes the page of all rules, as Markdown.
+func writeRules(w io.Writer) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `<!-- Made from the code. Do not edit: change the rules, and run make golden. -->
 # Rules

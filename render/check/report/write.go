@@ -14,8 +14,8 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
-// Report is what a check of manifests came to.
-type Report struct {
+// outcome is what a check of manifests came to.
+type outcome struct {
 	// Tool that made the report.
 	Tool string
 	// Rules that were followed.
@@ -31,16 +31,16 @@ type Report struct {
 // formats are the forms of a report, the default first.
 var formats = []struct {
 	name  string
-	write func(Report, io.Writer) error
+	write func(outcome, io.Writer) error
 }{
-	{"text", Report.writeText},
-	{"json", Report.writeJSON},
-	{"sarif", Report.writeSARIF},
-	{"github", Report.writeGitHub},
+	{"text", outcome.writeText},
+	{"json", outcome.writeJSON},
+	{"sarif", outcome.writeSARIF},
+	{"github", outcome.writeGitHub},
 }
 
-// Count returns how many findings are of that severity.
-func (r Report) Count(s object.Severity) int {
+// count returns how many findings are of that severity.
+func (r outcome) count(s object.Severity) int {
 	n := 0
 	for _, f := range r.Findings {
 		if f.Severity == s {
@@ -51,7 +51,7 @@ func (r Report) Count(s object.Severity) int {
 }
 
 // summary is one line.
-func (r Report) summary() string {
+func (r outcome) summary() string {
 	count := func(n int, what string) string {
 		if n == 1 {
 			return "1 " + what
@@ -59,7 +59,7 @@ func (r Report) summary() string {
 		return fmt.Sprintf("%d %ss", n, what)
 	}
 	s := strings.Join([]string{
-		count(r.Count(object.Error), "error"), count(r.Count(object.Warning), "warning"), count(r.Count(object.Note), "note"),
+		count(r.count(object.Error), "error"), count(r.count(object.Warning), "warning"), count(r.count(object.Note), "note"),
 	}, ", ")
 	if n := len(r.Waived); n > 0 {
 		s += fmt.Sprintf(", %d waived", n)
@@ -69,7 +69,7 @@ func (r Report) summary() string {
 
 // writeText writes a line for each finding, as compilers do, and one for each
 // that is waived.
-func (r Report) writeText(w io.Writer) error {
+func (r outcome) writeText(w io.Writer) error {
 	out := bufio.NewWriter(w)
 	for _, f := range r.Findings {
 		fmt.Fprintf(out, "%s%s: %s [%s]\n", place(f), f.Severity, text(f), f.Rule)
@@ -137,7 +137,7 @@ func toJSON(f object.Finding, reason string) jsonFinding {
 	return j
 }
 
-func (r Report) writeJSON(w io.Writer) error {
+func (r outcome) writeJSON(w io.Writer) error {
 	j := jsonReport{Findings: []jsonFinding{}, Waived: []jsonFinding{}, Skipped: []jsonFinding{}, Files: r.Files, Objects: r.Objects}
 	for _, f := range r.Findings {
 		j.Findings = append(j.Findings, toJSON(f, ""))
@@ -155,7 +155,7 @@ func (r Report) writeJSON(w io.Writer) error {
 }
 
 // writeSARIF writes SARIF 2.1.0, where waived findings are suppressed results.
-func (r Report) writeSARIF(w io.Writer) error {
+func (r outcome) writeSARIF(w io.Writer) error {
 	run := sarif.NewRun()
 	run.Tool = sarif.NewTool().WithDriver(sarif.NewToolComponent().WithName(r.Tool))
 	for _, rule := range r.Rules {
@@ -179,7 +179,7 @@ func (r Report) writeSARIF(w io.Writer) error {
 
 func toSARIF(f object.Finding) *sarif.Result {
 	location := sarif.NewLocation()
-	if f.File != "" && f.File != Stdin {
+	if f.File != "" && f.File != stdinName {
 		uri := url.URL{Path: f.File}
 		physical := sarif.NewPhysicalLocation().WithArtifactLocation(sarif.NewSimpleArtifactLocation(uri.String()))
 		if f.Line > 0 {
@@ -204,7 +204,7 @@ func toSARIF(f object.Finding) *sarif.Result {
 
 // writeGitHub writes the workflow commands that GitHub shows as annotations of
 // the changed files. Gitea's runner passes them into the log of the job.
-func (r Report) writeGitHub(w io.Writer) error {
+func (r outcome) writeGitHub(w io.Writer) error {
 	out := bufio.NewWriter(w)
 	for _, f := range r.Findings {
 		command := f.Severity.String()
@@ -212,7 +212,7 @@ func (r Report) writeGitHub(w io.Writer) error {
 			command = "notice"
 		}
 		var properties []string
-		if f.File != "" && f.File != Stdin {
+		if f.File != "" && f.File != stdinName {
 			properties = append(properties, "file="+property(f.File))
 			if f.Line > 0 {
 				properties = append(properties, fmt.Sprintf("line=%d", f.Line))
