@@ -120,7 +120,8 @@ func nuxtProbes() components.Probes {
 	return components.Probes{Startup: "/api/health/live", Readiness: "/api/health/ready", Liveness: "/api/health/live"}
 }
 
-// printenv returns the command that shows what a variable of an app holds today.
+// printenv returns the command that shows what a variable of an app holds
+// today.
 func printenv(app, name string) string {
 	return fmt.Sprintf("`kubectl -n %s exec deployment/%s -- printenv %s`", namespace, app, name)
 }

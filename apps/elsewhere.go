@@ -27,8 +27,8 @@ func (e Environment) elsewhere() []check.Elsewhere {
 	return list
 }
 
-// Elsewhere is what the manifests of any environment may refer to, and others
-// make.
+// Elsewhere returns what the manifests of any environment may refer to, and
+// others make.
 func Elsewhere() []check.Elsewhere {
 	var all []check.Elsewhere
 	for _, e := range Environments() {

@@ -44,7 +44,7 @@ func hosts() Hosts {
 	return Hosts{API: "api", Portal: "app", Booking: "booking", Operator: "operator", Auth: "auth", Mail: "mail"}
 }
 
-// Environments are all there are, production first.
+// Environments returns all there are, production first.
 func Environments() render.Environments[Environment] {
 	return render.Environments[Environment]{
 		{
@@ -66,11 +66,11 @@ func Environments() render.Environments[Environment] {
 	}
 }
 
-// Image is the reference to a first-party image.
+// Image returns the reference to a first-party image.
 func (e Environment) Image(name string) string { return e.images.Ref(registry + name) }
 
-// Sessions is the session store of an app: nil, memory, where the environment
-// does not share sessions.
+// Sessions returns the session store of an app: nil, memory, where the
+// environment does not share sessions.
 func (e Environment) Sessions(app string) *nuxt.RedisSessions {
 	if !e.SharedSessions {
 		return nil

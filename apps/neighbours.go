@@ -72,12 +72,12 @@ func neighbours() []neighbour {
 	return []neighbour{mongoDB(), redisStore(), authentikServer(), ocisServer()}
 }
 
-// Address is host:port.
+// Address returns host:port.
 func (n neighbour) Address() string {
 	return fmt.Sprintf("%s.%s.svc.cluster.local:%d", n.name, n.namespace, n.port)
 }
 
-// Peer is the neighbour's pods, at every port while theirs is assumed.
+// Peer returns the neighbour's pods, at every port while theirs is assumed.
 func (n neighbour) Peer() components.Peer {
 	if n.assumed {
 		return components.Peer{Namespace: n.namespace}

@@ -81,7 +81,7 @@ func (t tier) contracts() []secret.Contract {
 	return append(contracts, t.blueprint().Secret())
 }
 
-// Repositories are those of the first-party images.
+// Repositories returns those of the first-party images.
 func Repositories() []string { return newTier(Environments()[0]).repositories() }
 
 func (t tier) repositories() []string {
@@ -95,10 +95,10 @@ func (t tier) repositories() []string {
 // deployerName is the identity with which the pipeline deploys the layer apps.
 const deployerName = "ci-deployer"
 
-// Deployer is the namespace and the name of that identity.
+// Deployer returns the namespace and the name of that identity.
 func Deployer() (string, string) { return namespace, deployerName }
 
-// Tree is what is rendered for an environment.
+// Tree returns what is rendered for an environment.
 func Tree(name string, images render.Images) (render.Tree, error) {
 	env, err := Environments().Get(name)
 	if err != nil {
@@ -197,7 +197,7 @@ func (t tier) secrets() secrets.Set {
 	return secrets.Set{Secrets: t.contracts(), Domains: []string{t.env.Domain}, ForeignDomains: Environments().Foreign(t.env.Domain)}
 }
 
-// Secrets are the contracts of an environment.
+// Secrets returns the contracts of an environment.
 func Secrets(name string) (secrets.Set, error) {
 	env, err := Environments().Get(name)
 	if err != nil {

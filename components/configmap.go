@@ -32,7 +32,7 @@ type ConfigMap struct {
 	// name keeps its keys, and a [WebApp] that reads it reads both, if both are
 	// there. What stands in both it takes from the live one.
 	Assumed bool
-	// Changes are the last words on the object.
+	// Changes are applied to the object last; see [Edit].
 	Changes []Change
 }
 

@@ -55,7 +55,7 @@ type Deployer struct {
 	Command string
 	// Prune allows it to delete objects of those kinds.
 	Prune bool
-	// Changes are the last words on the objects.
+	// Changes are applied to the objects last; see [Edit].
 	Changes []Change
 }
 

@@ -55,7 +55,7 @@ type TLSIngress struct {
 	// Assumed says that nobody has confirmed that the live Ingress of the app,
 	// if there is one, has this SecretName.
 	Assumed bool
-	// Changes are the last words on the object.
+	// Changes are applied to the object last; see [Edit].
 	Changes []Change
 }
 
@@ -84,10 +84,10 @@ type Service struct {
 // Service implements [Backend].
 func (s Service) Service() Service { return s }
 
-// Service is the app's, for an Ingress.
+// Service returns the Service of the app, for an Ingress.
 func (w WebApp) Service() Service { return Workload(w).toService(webApp) }
 
-// Service is the workload's, for an Ingress.
+// Service returns the Service of the pods, for an Ingress.
 func (s StatefulSet) Service() Service { return Workload(s).toService(statefulSet) }
 
 func (w Workload) toService(k kind) Service {
@@ -102,7 +102,7 @@ func (w Workload) toService(k kind) Service {
 // made by the middleware itself: see the package traefik.
 type MiddlewareRef struct{ Namespace, Name string }
 
-// String is the form in which Traefik's Ingress provider takes it.
+// String returns the form in which Traefik's Ingress provider takes it.
 func (m MiddlewareRef) String() string { return m.Namespace + "-" + m.Name + "@kubernetescrd" }
 
 // The annotations that an Ingress gets.

@@ -31,10 +31,10 @@ var (
 	cronJob = kind{name: "CronJob", resource: "cronjob", long: longJob, job: true}
 )
 
-// Peer is the job's pods, for the Network of another app.
+// Peer returns the job's pods, for the Network of another app.
 func (j Job) Peer() Peer { return Workload(j).peer() }
 
-// Peer is the job's pods, for the Network of another app.
+// Peer returns the job's pods, for the Network of another app.
 func (c CronJob) Peer() Peer { return Workload(c).peer() }
 
 // About implements [object.Component].

@@ -25,7 +25,7 @@ type Namespace struct {
 	// level holds, such as v1.34. If empty, latest: then an upgrade of the
 	// cluster may refuse pods that it took before.
 	PodSecurityVersion string
-	// Changes are the last words on the object.
+	// Changes are applied to the object last; see [Edit].
 	Changes []Change
 }
 

@@ -38,7 +38,7 @@ type Network struct {
 	Ports []int32
 	// To are the peers that the pods may reach. If empty, there is only DNS.
 	To []Peer
-	// Changes are the last words on the object. In a WebApp, use its own.
+	// Changes are applied to the object last; see [Edit]. In a WebApp, use its own.
 	Changes []Change
 }
 

@@ -38,7 +38,7 @@ func (p plain) Objects() ([]object.Object, error) {
 	return out, errors.Join(errs...)
 }
 
-// Change is the last word on the objects of a component; see [Edit].
+// Change changes the objects of a component after everything else; see [Edit].
 type Change func([]object.Object) error
 
 // Edit makes a Change of a function on one kind of object, the typed form of
@@ -77,8 +77,8 @@ func Edit[T object.Object](edit func(T)) Change {
 	}
 }
 
-// Apply lets the last words change the objects of a component; each mistake
-// has its place below the field changes.
+// Apply applies changes to the objects of a component. It returns every
+// mistake, each with its place below the field changes.
 func Apply(objects []object.Object, changes []Change) field.ErrorList {
 	path := field.NewPath("changes")
 	var errs field.ErrorList
@@ -128,7 +128,7 @@ const (
 // managedBy is the value of the managed-by label.
 const managedBy = "fleet"
 
-// Labels are the labels that every object of a component carries.
+// Labels returns the labels that every object of a component carries.
 func Labels(name string) map[string]string {
 	return map[string]string{labelName: name, labelManagedBy: managedBy}
 }

@@ -36,7 +36,7 @@ type Quota struct {
 	Namespace string
 	// Holds are the components in the namespace.
 	Holds []object.Component
-	// Changes are the last words on the objects.
+	// Changes are applied to the objects last; see [Edit].
 	Changes []Change
 }
 

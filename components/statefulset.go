@@ -23,14 +23,14 @@ type StatefulSet Workload
 
 var statefulSet = kind{name: "StatefulSet", resource: "statefulset", port: "tcp", long: longSet}
 
-// Host is the Service's name inside the cluster. It stands for the pods
+// Host returns the Service's name inside the cluster. It stands for the pods
 // themselves, since the Service is headless.
 func (s StatefulSet) Host() string { return s.Name + "." + s.Namespace + ".svc.cluster.local" }
 
-// Address is host:port inside the cluster.
+// Address returns host:port inside the cluster.
 func (s StatefulSet) Address() string { return fmt.Sprintf("%s:%d", s.Host(), s.Port) }
 
-// Peer is the pods, for the Network of another app.
+// Peer returns the pods, for the Network of another app.
 func (s StatefulSet) Peer() Peer { return Workload(s).peer() }
 
 // About implements [object.Component].

@@ -42,15 +42,15 @@ var (
 	container = kind{name: "container"}
 )
 
-// URL is the app's address inside the cluster.
+// URL returns the app's address inside the cluster.
 func (w WebApp) URL() string {
 	return fmt.Sprintf("http://%s.%s:%d", w.Name, w.Namespace, w.Port)
 }
 
-// Peer is the app's pods, for the Network of another app.
+// Peer returns the app's pods, for the Network of another app.
 func (w WebApp) Peer() Peer { return Workload(w).peer() }
 
-// Peer is the worker's pods, for the Network of another app.
+// Peer returns the worker's pods, for the Network of another app.
 func (w Worker) Peer() Peer { return Workload(w).peer() }
 
 // About implements [object.Component].
@@ -88,7 +88,7 @@ func (w Workload) deploymentObjects(k kind) ([]object.Object, error) {
 	}
 	objects = append(objects, w.claims()...)
 	errs = append(errs, Apply(objects, w.Changes)...)
-	// After the changes: no last word gets round these.
+	// After the changes: nothing that they do gets round these.
 	errs = append(errs, w.checkOnePod(k, objects)...)
 	errs = append(errs, w.checkDeployment(objects)...)
 	return objects, object.Invalid(object.ID{Kind: k.name, Namespace: w.Namespace, Name: w.Name}, errs).Err()

@@ -125,7 +125,7 @@ type Workload struct {
 	// Assumed says which of these values nobody has confirmed. In Init and
 	// Sidecars it is the pod's.
 	Assumed Assumed
-	// Changes are the last words on the objects. In Init and Sidecars they are
+	// Changes are applied to the objects last; see [Edit]. In Init and Sidecars they are
 	// the pod's.
 	Changes []Change
 }

@@ -248,7 +248,7 @@ func (d *Deployer) goBack(ctx context.Context, c *cluster) (Record, error) {
 	return d.release(ctx, c, Release{Tree: target.Tree, Revision: target.Revision, Manifests: text}, target)
 }
 
-// Releases are those that are kept, oldest first.
+// Releases returns those that are kept, oldest first.
 func (d *Deployer) Releases(ctx context.Context) ([]Record, error) {
 	c, err := d.connect()
 	if err != nil {

@@ -26,7 +26,7 @@ type Images struct {
 	Pins map[string]string
 }
 
-// Ref is the reference to an image, given its repository such as
+// Ref returns the reference to an image, given its repository such as
 // registry.example.com/team/app.
 func (i Images) Ref(repository string) string {
 	pin := cmp.Or(i.Pins[path.Base(repository)], i.Tag, "latest")

@@ -215,8 +215,8 @@ func (t Tree) Files() ([]Rendered, Report, error) {
 	return m.files, report, nil
 }
 
-// YAML is the text of one object as it stands in the files: sorted keys, no
-// status, no nulls, no zero values that say nothing.
+// YAML returns the text of one object as it stands in the files: sorted keys,
+// no status, no nulls, no zero values that say nothing.
 func YAML(o object.Object) ([]byte, error) { return encode.Append(nil, o) }
 
 // sink takes rendered files. After prepare, put is called once for each path,

@@ -28,7 +28,7 @@ type Finding struct {
 	order int
 }
 
-// String is the finding in one line.
+// String returns the finding in one line.
 func (f Finding) String() string {
 	if f.Note {
 		return "note: " + f.Place + ": " + f.Problem

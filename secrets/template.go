@@ -13,7 +13,7 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 )
 
-// Template is the text of the example file: every Secret with a comment
+// Template returns the text of the example file: every Secret with a comment
 // above each key, and a placeholder under it unless its value is known.
 func (s Set) Template() (string, error) {
 	if err := s.Validate(); err != nil {

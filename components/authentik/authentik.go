@@ -67,7 +67,7 @@ type Blueprint struct {
 	SecretName string
 	// Assumed says what nobody has confirmed.
 	Assumed Assumed
-	// Changes are the last words on the ConfigMap.
+	// Changes are applied to the ConfigMap last; see [components.Edit].
 	Changes []components.Change
 }
 
@@ -102,7 +102,7 @@ type Options struct {
 // Version{2026, 8}.
 type Version [2]int
 
-// String is the version as Authentik writes it.
+// String returns the version as Authentik writes it.
 func (v Version) String() string { return fmt.Sprintf("%d.%d", v[0], v[1]) }
 
 func (v Version) before(other Version) bool { return slices.Compare(v[:], other[:]) < 0 }
@@ -154,9 +154,9 @@ func (b Blueprint) Objects() ([]object.Object, error) {
 	return objects, errors.Join(all...)
 }
 
-// Secret is the contract of the Secret from which the worker gets the clients'
-// ids and secrets (worker.envFrom in Authentik's Helm chart). Each value is
-// the one that the app has.
+// Secret returns the contract of the Secret from which the worker gets the
+// clients' ids and secrets (worker.envFrom in Authentik's Helm chart). Each
+// value is the one that the app has.
 func (b Blueprint) Secret() secret.Contract {
 	s := secret.Contract{Name: b.SecretName, Namespace: b.Namespace, Reader: "the Authentik worker (envFrom)"}
 	if s.Name == "" {

@@ -93,7 +93,7 @@ type Runner struct {
 	SecretName string
 	// Assumed says what nobody has confirmed.
 	Assumed Assumed
-	// Changes are the last words on the objects.
+	// Changes are applied to the objects last; see [components.Edit].
 	Changes []components.Change
 }
 
@@ -119,7 +119,7 @@ const (
 	pruneScript  = configDir + "/prune.sh"
 )
 
-// Secret is the contract of the Secret with the registration token.
+// Secret returns the contract of the Secret with the registration token.
 func (r Runner) Secret() secret.Contract {
 	r = r.withDefaults()
 	return secret.Contract{
@@ -356,7 +356,7 @@ done
 `, dockerDir, r.MinFree.Value()/1024, int64(r.MaxAge.Hours()))
 }
 
-// Peer is the runner's pod, for a [components.Network].
+// Peer returns the runner's pod, for a [components.Network].
 func (r Runner) Peer() components.Peer {
 	return components.Peer{Namespace: r.Namespace, Pods: map[string]string{labelName: r.Name}}
 }

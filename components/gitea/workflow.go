@@ -117,8 +117,8 @@ const (
 // deploy.
 const InputAllow = "allow"
 
-// Secrets are the contracts of the secrets that the workflow reads. They are
-// stored in the repository's settings, below Actions, Secrets.
+// Secrets returns the contracts of the secrets that the workflow reads. They
+// are stored in the repository's settings, below Actions, Secrets.
 func (w Workflow) Secrets() []RepositorySecret {
 	w = w.withDefaults()
 	return []RepositorySecret{

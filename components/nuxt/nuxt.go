@@ -434,8 +434,8 @@ func (l Login) notes() []string {
 	return notes
 }
 
-// Code returns what the code of a Nuxt app must do, a sentence or a few each, in
-// Markdown: what its variables demand of nuxt.config, and what its sign-in
+// Code returns what the code of a Nuxt app must do, a sentence or a few each,
+// in Markdown: what its variables demand of nuxt.config, and what its sign-in
 // demands.
 func Code(web components.WebApp) []string {
 	names := slices.Collect(maps.Keys(web.Env))

@@ -170,7 +170,7 @@ type Ref struct {
 	Namespace, Secret, Key string
 }
 
-// String is namespace/secret.key, or nothing for the zero Ref.
+// String returns namespace/secret.key, or nothing for the zero Ref.
 func (r Ref) String() string {
 	if r.Secret == "" {
 		return ""
@@ -184,7 +184,7 @@ func (c Contract) Key(name string) Ref {
 	return Ref{Namespace: c.Namespace, Secret: c.Name, Key: name}
 }
 
-// Env gives each secret key as a variable of its own name. Keys with a known
+// Env returns each secret key as a variable of its own name. Keys with a known
 // Value are left out: such values stand inline.
 func (c Contract) Env() map[string]Ref {
 	env := make(map[string]Ref, len(c.Keys))
@@ -291,6 +291,7 @@ type Validator interface {
 // Hex is that many random bytes in hexadecimal digits.
 type Hex int
 
+// String implements [Format].
 func (n Hex) String() string {
 	return fmt.Sprintf("%d random bytes in hex (openssl rand -hex %d)", int(n), int(n))
 }
@@ -315,6 +316,7 @@ func (n Hex) Generate(random io.Reader) (string, error) {
 // Base64 is that many random bytes in standard base64.
 type Base64 int
 
+// String implements [Format].
 func (n Base64) String() string {
 	return fmt.Sprintf("%d random bytes in base64 (openssl rand -base64 %d)", int(n), int(n))
 }
@@ -343,6 +345,7 @@ func (n Base64) Generate(random io.Reader) (string, error) {
 // Random is random text of at least that many characters.
 type Random int
 
+// String implements [Format].
 func (n Random) String() string {
 	return fmt.Sprintf("random text of %d characters or more (printf k; openssl rand -hex %d)", int(n), (int(n)+1)/2)
 }
@@ -403,6 +406,7 @@ type URI struct {
 	Password bool
 }
 
+// String implements [Format].
 func (u URI) String() string {
 	host, database := u.Host, u.Database
 	if host == "" {
@@ -545,6 +549,7 @@ type DockerConfig struct {
 	Images []string
 }
 
+// String implements [Format].
 func (d DockerConfig) String() string {
 	return fmt.Sprintf("a Docker config with a login for %s (kubectl create secret docker-registry)", d.Registry)
 }

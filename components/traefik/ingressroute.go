@@ -32,7 +32,7 @@ type IngressRoute struct {
 	EntryPoints []string
 	// SecretName of the certificate. If empty, the name with -tls.
 	SecretName string
-	// Changes are the last words on the objects.
+	// Changes are applied to the objects last; see [components.Edit].
 	Changes []components.Change
 }
 

@@ -24,11 +24,11 @@ type Middleware struct {
 	Name, Namespace string
 	// Spec has exactly one field.
 	Spec traefikv1alpha1.MiddlewareSpec
-	// Changes are the last words on the object.
+	// Changes are applied to the object last; see [components.Edit].
 	Changes []components.Change
 }
 
-// Ref is the reference for a TLSIngress.
+// Ref returns the reference for a TLSIngress.
 func (m Middleware) Ref() components.MiddlewareRef {
 	return components.MiddlewareRef{Namespace: m.Namespace, Name: m.Name}
 }
@@ -49,12 +49,12 @@ type BasicAuth struct {
 	SecretName string
 	// Realm is what a browser shows. If empty, Traefik's own word.
 	Realm string
-	// Changes are the last words on the object.
+	// Changes are applied to the object last; see [components.Edit].
 	Changes []components.Change
 }
 
-// Secret is the contract of the Secret with the users. It has one key and no
-// other, as Traefik demands it (Traefik documentation, "BasicAuth").
+// Secret returns the contract of the Secret with the users. It has one key and
+// no other, as Traefik demands it (Traefik documentation, "BasicAuth").
 func (b BasicAuth) Secret() secret.Contract {
 	name := b.SecretName
 	if name == "" {
@@ -83,7 +83,7 @@ func (f htpasswd) Check(value string) error {
 	return nil
 }
 
-// Ref is the reference for a TLSIngress.
+// Ref returns the reference for a TLSIngress.
 func (b BasicAuth) Ref() components.MiddlewareRef {
 	return components.MiddlewareRef{Namespace: b.Namespace, Name: b.Name}
 }
@@ -109,11 +109,11 @@ type IPAllowList struct {
 	// another proxy stands before Traefik. If zero, it is that of the
 	// connection (Traefik documentation, "IPAllowList").
 	Depth int
-	// Changes are the last words on the object.
+	// Changes are applied to the object last; see [components.Edit].
 	Changes []components.Change
 }
 
-// Ref is the reference for a TLSIngress.
+// Ref returns the reference for a TLSIngress.
 func (l IPAllowList) Ref() components.MiddlewareRef {
 	return components.MiddlewareRef{Namespace: l.Namespace, Name: l.Name}
 }
@@ -153,11 +153,11 @@ type RateLimit struct {
 	Period time.Duration
 	// Burst is how many may come at once. If zero, 1.
 	Burst int64
-	// Changes are the last words on the object.
+	// Changes are applied to the object last; see [components.Edit].
 	Changes []components.Change
 }
 
-// Ref is the reference for a TLSIngress.
+// Ref returns the reference for a TLSIngress.
 func (r RateLimit) Ref() components.MiddlewareRef {
 	return components.MiddlewareRef{Namespace: r.Namespace, Name: r.Name}
 }
@@ -196,11 +196,11 @@ type ForwardAuth struct {
 	Address string
 	// ResponseHeaders of the answer that the app gets. If empty, none.
 	ResponseHeaders []string
-	// Changes are the last words on the object.
+	// Changes are applied to the object last; see [components.Edit].
 	Changes []components.Change
 }
 
-// Ref is the reference for a TLSIngress.
+// Ref returns the reference for a TLSIngress.
 func (f ForwardAuth) Ref() components.MiddlewareRef {
 	return components.MiddlewareRef{Namespace: f.Namespace, Name: f.Name}
 }
@@ -225,11 +225,11 @@ type Chain struct {
 	Name, Namespace string
 	// Middlewares, of any namespace that Traefik may reach from this one.
 	Middlewares []components.MiddlewareRef
-	// Changes are the last words on the object.
+	// Changes are applied to the object last; see [components.Edit].
 	Changes []components.Change
 }
 
-// Ref is the reference for a TLSIngress.
+// Ref returns the reference for a TLSIngress.
 func (c Chain) Ref() components.MiddlewareRef {
 	return components.MiddlewareRef{Namespace: c.Namespace, Name: c.Name}
 }

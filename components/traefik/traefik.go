@@ -30,11 +30,11 @@ type RedirectMiddleware struct {
 	// Assumed says that nobody has confirmed that the redirect is for good.
 	// Until confirmed, it is temporary.
 	Assumed bool
-	// Changes are the last words on the object.
+	// Changes are applied to the object last; see [components.Edit].
 	Changes []components.Change
 }
 
-// Ref is the reference for a TLSIngress.
+// Ref returns the reference for a TLSIngress.
 func (r RedirectMiddleware) Ref() components.MiddlewareRef {
 	return components.MiddlewareRef{Namespace: r.Namespace, Name: r.Name}
 }
@@ -74,7 +74,7 @@ type SecurityHeaders struct {
 	FrameDeny bool
 	// Assumed says which of these nobody has confirmed.
 	Assumed AssumedHeaders
-	// Changes are the last words on the object.
+	// Changes are applied to the object last; see [components.Edit].
 	Changes []components.Change
 }
 
@@ -107,7 +107,7 @@ func (s SecurityHeaders) About() object.About {
 	return about
 }
 
-// Ref is the reference for a TLSIngress.
+// Ref returns the reference for a TLSIngress.
 func (s SecurityHeaders) Ref() components.MiddlewareRef {
 	return components.MiddlewareRef{Namespace: s.Namespace, Name: s.Name}
 }

@@ -68,9 +68,9 @@ func Read(name, dir string, elsewhere ...string) (*Cluster, error) {
 	return c, err
 }
 
-// Clusters are the manifests that are broken: a healthy shop of the rules' own
-// tests, the sample tier, the example layers, and the goldens of the tier. Root
-// is the root of this repository, and dir an empty directory.
+// Clusters returns the manifests that are broken: a healthy shop of the rules'
+// own tests, the sample tier, the example layers, and the goldens of the tier.
+// Root is the root of this repository, and dir an empty directory.
 func Clusters(root, dir string) ([]*Cluster, error) {
 	tree, err := sample.Tree("production", render.Images{Tag: "0123456789abcdef0123456789abcdef01234567"})
 	if err != nil {

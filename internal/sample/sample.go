@@ -25,7 +25,7 @@ const (
 	redis         = "redis.sample-data.svc.cluster.local:6379"
 )
 
-// Environments are all there are, production first.
+// Environments returns all there are, production first.
 func Environments() render.Environments[render.Environment] {
 	return render.Environments[render.Environment]{
 		{Name: "production", Domain: "example.com"},
@@ -33,7 +33,7 @@ func Environments() render.Environments[render.Environment] {
 	}
 }
 
-// Repositories are those of the images.
+// Repositories returns those of the images.
 func Repositories() []string {
 	var repositories []string
 	for _, name := range []string{"platform-api", "portal", "booking", "operator"} {
@@ -42,7 +42,7 @@ func Repositories() []string {
 	return repositories
 }
 
-// Tree is what is rendered for an environment.
+// Tree returns what is rendered for an environment.
 func Tree(name string, images render.Images) (render.Tree, error) {
 	env, err := Environments().Get(name)
 	if err != nil {
@@ -51,7 +51,7 @@ func Tree(name string, images render.Images) (render.Tree, error) {
 	return tier{env, images}.tree(), nil
 }
 
-// Secrets are the contracts of an environment.
+// Secrets returns the contracts of an environment.
 func Secrets(name string) (secrets.Set, error) {
 	env, err := Environments().Get(name)
 	if err != nil {

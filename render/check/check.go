@@ -40,7 +40,7 @@ type Rule struct {
 	Run func(*Pass)
 }
 
-// Rules are all rules, in the order of their documentation.
+// Rules returns all rules, in the order of their documentation.
 func Rules() []Rule {
 	return slices.Concat(
 		nameRules(), kindRules(), strictRules(), metadataRules(), specRules(), podRules(), resourceRules(), roomRules(), rolloutRules(),

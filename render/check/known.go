@@ -63,8 +63,8 @@ func (s *Set) known() *known {
 	return &s.knows
 }
 
-// homes returns the namespaces that are rendered, declared or the cluster's own.
-// It is nil where none is rendered: then they are made by others.
+// homes returns the namespaces that are rendered, declared or the cluster's
+// own. It is nil where none is rendered: then they are made by others.
 func (s *Set) homes() map[string]bool {
 	rendered := s.Kind("", "Namespace")
 	if len(rendered) == 0 {

@@ -24,9 +24,9 @@ type Picture struct {
 	Tier consequence.Tier
 }
 
-// HTML is the whole report as one page that needs nothing else: no script, no
-// font, no file beside it. It follows the reader's choice of light or dark, and
-// can be printed.
+// HTML returns the whole report as one page that needs nothing else: no
+// script, no font, no file beside it. It follows the reader's choice of light
+// or dark, and can be printed.
 func (r Report) HTML() (string, error) {
 	t, err := template.New("report").Parse(page)
 	if err != nil {

@@ -69,7 +69,7 @@ type (
 	}
 )
 
-// JSON is the whole report for programs, as one object.
+// JSON returns the whole report for programs, as one object.
 func (r Report) JSON() string {
 	id := func(id object.ID) jsonObject { return jsonObject(id) }
 	all := jsonReport{

@@ -430,8 +430,8 @@ func hidden(v any) any {
 // Empty reports that the two renderings are the same.
 func (r Report) Empty() bool { return len(r.Files) == 0 }
 
-// Summary is one line: how many consequences of each severity there are, how
-// many objects come, change and go, and how many other files change.
+// Summary returns one line: how many consequences of each severity there are,
+// how many objects come, change and go, and how many other files change.
 func (r Report) Summary() string {
 	if r.Empty() {
 		return "Nothing that is rendered changes."
@@ -482,7 +482,7 @@ func (r Report) count(s consequence.Severity) int {
 	return n
 }
 
-// Text is the whole report for a terminal.
+// Text returns the whole report for a terminal.
 func (r Report) Text() string {
 	var b strings.Builder
 	b.WriteString(r.Summary() + "\n")
@@ -541,9 +541,9 @@ func wrap(b *strings.Builder, prefix, text string) {
 	b.WriteString(line + "\n")
 }
 
-// Markdown is the report for a pull request, in at most limit bytes where that
-// is not zero: files that do not fit are named, and the cut is said. It is
-// valid Markdown of Gitea and GitHub whatever the values hold.
+// Markdown returns the report for a pull request, in at most limit bytes where
+// that is not zero: files that do not fit are named, and the cut is said. It
+// is valid Markdown of Gitea and GitHub whatever the values hold.
 func (r Report) Markdown(limit int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "**%s**\n\nFrom %s to %s.\n", r.Summary(), code(r.From), code(r.To))

@@ -104,7 +104,7 @@ type Rule struct {
 	Run func(*Pass)
 }
 
-// Rules are all rules, by the severity of what they find.
+// Rules returns all rules, by the severity of what they find.
 func Rules() []Rule {
 	return slices.Concat(refusedRules(), rightRules(), serviceRules(), routeRules(), networkRules(), downRules(), sessionRules(), firstRules(), layerRules(), weakerRules(), doorRules(), leftRules(), restartRules())
 }
