@@ -85,6 +85,63 @@ func TestExampleLines(t *testing.T) {
 	}
 }
 
+// TestWriteALayer follows the page word by word, but for the module, which it
+// takes from here: its files make a layer whose goldens are accepted once and
+// hold then.
+func TestWriteALayer(t *testing.T) {
+	page, err := os.ReadFile("docs/write-a-layer.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	write := func(name string, text []byte) {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files := regexp.MustCompile("(?m)^`([^`]+)`[^`\n]*:\n\n```[a-z]*\n((?s:.*?))^```$").FindAllSubmatch(page, -1)
+	if len(files) != 5 {
+		t.Fatalf("%d files", len(files))
+	}
+	for _, f := range files {
+		write(string(f[1]), f[2])
+	}
+	// The requirements of a layer that is here, so that nothing is fetched.
+	for _, name := range []string{"go.mod", "go.sum"} {
+		text, err := os.ReadFile(filepath.Join("examples", "data", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = bytes.Replace(text, []byte("module example.com/fleet-data"), []byte("module git.example.com/team/mail"), 1)
+		write(name, bytes.Replace(text, []byte("=> ../.."), []byte("=> "+here), 1))
+	}
+	run := func(name string, args ...string) string {
+		cmd := exec.Command(name, args...)
+		cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOFLAGS=-mod=mod", "GOPROXY=off", "GOWORK=off")
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+		}
+		return string(out)
+	}
+	run("go", "vet", "./...")
+	run("go", "test", "-c", "-o", "layer.test", ".")
+	run("./layer.test", "-update")
+	run("./layer.test")
+	worker, err := os.ReadFile(filepath.Join(dir, "golden", "mail", "mailer.yaml"))
+	if err != nil || !bytes.Contains(worker, []byte("readOnlyRootFilesystem: true")) {
+		t.Errorf("the worker is not hardened: %v\n%s", err, worker)
+	}
+}
+
 // TestDirection: data flows from definitions to files, and imports with it.
 func TestDirection(t *testing.T) {
 	for _, tc := range []struct {

@@ -86,7 +86,7 @@ func TestRefused(t *testing.T) {
 				components.Edit(func(d *appsv1.Deployment) { *d.Spec.Replicas = 1 }),
 				components.Edit[*appsv1.Deployment](nil),
 			}
-		}), []string{"changes[1]: Invalid value: panic: ", "changes[2]: Invalid value: panic: "}},
+		}), []string{"changes[1]: Invalid value: panic: ", "changes[2]: Invalid value: is an Edit of no function: give it one, or remove it"}},
 		{"an image without a tag", app(func(w *components.WebApp) { w.Image = "registry.example.com:5000/web" }), []string{"image: Invalid value", "must have a tag or a digest"}},
 		{"replicas and an autoscaler", app(func(w *components.WebApp) { w.Replicas = 2; w.Autoscale = &components.Autoscale{Min: 1, Max: 2} }),
 			[]string{"replicas: Forbidden: the autoscaler decides"}},
@@ -178,7 +178,7 @@ func TestRefused(t *testing.T) {
 		{"a refresh token that dies first", signIn(func(c *nuxt.Login) { c.Client.RefreshToken = 30 * time.Minute; c.Cookie = -1 }),
 			[]string{"login.client.refreshToken: Invalid value: \"30m\": must be longer than the access token (1h)", "login.cookie: Invalid value"}},
 		{"a sign-in of another namespace", signIn(func(c *nuxt.Login) { c.Client.Namespace = "other" }), []string{"login.client.namespace: Invalid value"}},
-		{"a further key without purpose", signIn(func(c *nuxt.Login) { c.Client.Keys = []secret.Key{{Name: "X"}} }), []string{"login.client.keys: Invalid value", "say in a line what X is for"}},
+		{"a further key without purpose", signIn(func(c *nuxt.Login) { c.Client.Keys = []secret.Key{{Name: "X"}} }), []string{"login.client.keys[0].purpose: Required value: say in a line what X is for"}},
 
 		// Addresses.
 		{"no Ingress fields", components.TLSIngress{}, []string{"host: Required", "backend: Required", "issuer: Required", "redirect: Required value: give the redirect middleware"}},

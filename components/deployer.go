@@ -117,6 +117,7 @@ type applied struct {
 func (d Deployer) applied() ([]applied, field.ErrorList) {
 	var list []applied
 	var errs field.ErrorList
+	noNamespace := len(validate.Namespace(nil, nil, d.Namespace)) > 0
 	for i, c := range d.Applies {
 		path := field.NewPath("applies").Index(i)
 		if c == nil {
@@ -130,6 +131,9 @@ func (d Deployer) applied() ([]applied, field.ErrorList) {
 			continue
 		}
 		for _, o := range objects {
+			if noNamespace {
+				continue // which is the mistake
+			}
 			if o.GetNamespace() != d.Namespace {
 				errs = append(errs, field.Invalid(path, field.OmitValueType{}, fmt.Sprintf("%s %q is not in namespace %s: the deployer cannot apply it, leave it to a cluster admin's layer",
 					o.GetObjectKind().GroupVersionKind().Kind, o.GetName(), d.Namespace)))

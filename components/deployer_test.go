@@ -202,8 +202,6 @@ func TestDeployerPolicy(t *testing.T) {
 	}
 }
 
-// TestDeployerTooLarge: a policy that the API server could not parse is
-// refused where it is made.
 // TestDeployerKinds: the Role, the policy and the quota cover each kind of
 // workload that the library makes, whichever it is.
 func TestDeployerKinds(t *testing.T) {
@@ -243,6 +241,8 @@ func TestDeployerKinds(t *testing.T) {
 	}
 }
 
+// TestDeployerTooLarge: a policy that the API server could not parse is
+// refused where it is made.
 func TestDeployerTooLarge(t *testing.T) {
 	keys := func(n int) components.Deployer {
 		contract := secret.Contract{Name: "own", Namespace: "shop"}

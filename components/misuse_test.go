@@ -1,13 +1,23 @@
 package components_test
 
 import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/authentik"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/gitea"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/nuxt"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/traefik"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
@@ -84,7 +94,75 @@ func TestMisuse(t *testing.T) {
 		mistake{"TLSIngress: a host twice", with(tls(), func(i *components.TLSIngress) { i.Aliases = []string{i.Host} }), []string{"aliases[0]: Duplicate value"}},
 		mistake{"TLSIngress: a host that is too long", with(tls(), func(i *components.TLSIngress) { i.Host = strings.Repeat("h.", 130) + "example.com" }), []string{"host: Invalid value"}},
 	)
+	login := func(l nuxt.Login) object.Component {
+		return with(web(), func(w *components.WebApp) { w.Login = l })
+	}
+	long, redirect := strings.Repeat("n", 254), components.MiddlewareRef{Namespace: "shop", Name: "redirect"}
+	config := components.ConfigMap{Name: "c", Namespace: "shop", Data: map[string]string{"A": "b"}}
+	client := components.OIDCClient{Name: "web", Namespace: "shop", Host: "www.example.com", Authentik: "auth.example.com", CallbackPaths: []string{"/callback"}}
+	blueprint := func(change func(*authentik.Blueprint)) object.Component {
+		return with(authentik.Blueprint{Name: "b", Namespace: "auth", Version: authentik.Version{2026, 8}, Clients: []components.OIDCClient{client}}, change)
+	}
+	all = append(all,
+		mistake{"Plain: nil", components.Plain(nil), []string{"object 0 is nil"}},
+		mistake{"Edit: nil", with(web(), func(w *components.WebApp) {
+			w.Changes = []components.Change{components.Edit[*corev1.Service](nil)}
+		}), []string{"changes[0]: Invalid value: is an Edit of no function"}},
+
+		mistake{"Deployer: nothing", components.Deployer{}, []string{"name: Required value", "namespace: Required value", "applies: Required value"}},
+		mistake{"Deployer: nil", components.Deployer{Name: "d", Namespace: "shop", Applies: []object.Component{nil}}, []string{"applies[0]: Required value: is nil"}},
+		mistake{"Deployer: another namespace", components.Deployer{Name: "d", Namespace: "other", Applies: []object.Component{config}}, []string{"applies[0]: Invalid value"}},
+		mistake{"Deployer: a namespace that is no text", components.Deployer{Name: "d", Namespace: "\xff", Applies: []object.Component{config}}, []string{"namespace: Invalid value"}},
+		mistake{"Deployer: too long", components.Deployer{Name: long, Namespace: "shop", Applies: []object.Component{config}}, []string{"name: Invalid value"}},
+		mistake{"Quota: nothing", components.Quota{}, []string{"name: Required value", "namespace: Required value", "holds: Required value"}},
+		mistake{"Quota: nil", components.Quota{Name: "q", Namespace: "shop", Holds: []object.Component{nil}}, []string{"holds[0]: Required value: is nil"}},
+		mistake{"Quota: another namespace", components.Quota{Name: "q", Namespace: "other", Holds: []object.Component{web()}}, []string{"holds: Required value"}},
+		mistake{"Quota: a namespace that is no text", components.Quota{Name: "q", Namespace: "\xff", Holds: []object.Component{web()}}, []string{"namespace: Invalid value"}},
+		mistake{"Network: an empty peer", components.Network{Name: "n", Namespace: "shop", From: []components.Peer{{}}}, []string{"from[0]: Required value"}},
+		mistake{"Network: no address, no port", components.Network{Name: "n", Namespace: "shop", To: []components.Peer{{CIDR: "\xff", Ports: []int32{0}}}}, []string{"to[0].cidr: Invalid value", "to[0].ports[0]: Invalid value"}},
+
+		mistake{"Login: nothing", login(nuxt.Login{}), []string{"login.client.name: Required value", "login.client.namespace: Required value", "login.client.host: Required value", "login.client.authentik: Required value", "login.sessions: Required value"}},
+		mistake{"Login: another namespace", login(nuxt.Login{Client: with(client, func(c *components.OIDCClient) { c.Namespace = "other" }), Development: true}), []string{"login.client.namespace: Invalid value"}},
+		mistake{"Login: empty sessions", login(nuxt.Login{Client: client, Sessions: &nuxt.RedisSessions{}}), []string{"login.sessions.address: Invalid value", "login.sessions.prefix: Required value"}},
+
+		mistake{"Blueprint: nothing", authentik.Blueprint{}, []string{"name: Required value", "namespace: Required value", "version: Required value", "clients: Required value"}},
+		mistake{"Blueprint: too long", blueprint(func(b *authentik.Blueprint) { b.Name = long }), []string{"name: Invalid value"}},
+		mistake{"Blueprint: an empty client", blueprint(func(b *authentik.Blueprint) { b.Clients = append(b.Clients, components.OIDCClient{}) }), []string{"clients[1].name: Required value", "clients[1].namespace: Required value", "clients[1].host: Required value", "clients[1].authentik: Required value", "clients[1].callbackPaths: Required value"}},
+		mistake{"Blueprint: two clients without a name", blueprint(func(b *authentik.Blueprint) {
+			c := client
+			c.Name = ""
+			b.Clients = []components.OIDCClient{c, c}
+		}), []string{"clients[0].name: Required value", "clients[1].name: Required value"}},
+		mistake{"Blueprint: a client without Authentik", blueprint(func(b *authentik.Blueprint) {
+			c := client
+			c.Name, c.Authentik = "second", ""
+			b.Clients = append(b.Clients, c)
+		}), []string{"clients[1].authentik: Required value"}},
+		mistake{"Blueprint: a client twice", blueprint(func(b *authentik.Blueprint) { b.Clients = append(b.Clients, client) }), []string{"clients[1].name: Invalid value"}},
+		mistake{"Blueprint: a client that is no text", blueprint(func(b *authentik.Blueprint) { b.Clients[0].Name = "\xff" }), []string{"clients[0].name: Invalid value"}},
+		mistake{"OIDCClient: its Secret", blueprint(func(b *authentik.Blueprint) {
+			b.Clients[0].SecretName, b.Clients[0].IDKey, b.Clients[0].SecretKey = "a b", "a/b", "\xff"
+			b.Clients[0].Keys = []secret.Key{{}, {Name: "A", Purpose: "is there"}, {Name: "A", Purpose: "is there twice"}, {Name: "b/c", Purpose: "has a slash"}}
+		}), []string{"clients[0].secretName: Invalid value", "clients[0].idKey: Invalid value", "clients[0].secretKey: Invalid value", "clients[0].keys[0].name: Required value", "clients[0].keys[2].name: Duplicate value", "clients[0].keys[3].name: Invalid value"}},
+
+		mistake{"RedirectMiddleware: nothing", traefik.RedirectMiddleware{}, []string{"name: Required value", "namespace: Required value"}},
+		mistake{"RedirectMiddleware: too long", traefik.RedirectMiddleware{Name: long, Namespace: "\xff"}, []string{"name: Invalid value", "namespace: Invalid value"}},
+		mistake{"SecurityHeaders: nothing", traefik.SecurityHeaders{}, []string{"name: Required value", "namespace: Required value"}},
+		mistake{"Middleware: nothing", traefik.Middleware{}, []string{"name: Required value", "namespace: Required value"}},
+		mistake{"BasicAuth: nothing", traefik.BasicAuth{}, []string{"name: Required value", "namespace: Required value"}},
+		mistake{"BasicAuth: no name of a Secret", traefik.BasicAuth{Name: "b", Namespace: "shop", SecretName: "a b"}, []string{"secretName: Invalid value"}},
+		mistake{"IPAllowList: nothing", traefik.IPAllowList{}, []string{"ranges: Required value", "name: Required value", "namespace: Required value"}},
+		mistake{"IPAllowList: no address", traefik.IPAllowList{Name: "l", Namespace: "shop", Ranges: []string{"", "192.0.2.1", "\xff"}}, []string{"ranges[0]: Invalid value", "ranges[2]: Invalid value"}},
+		mistake{"RateLimit: nothing", traefik.RateLimit{}, []string{"average: Invalid value", "name: Required value", "namespace: Required value"}},
+		mistake{"ForwardAuth: nothing", traefik.ForwardAuth{}, []string{"address: Invalid value", "name: Required value", "namespace: Required value"}},
+		mistake{"Chain: nothing", traefik.Chain{}, []string{"middlewares: Required value", "name: Required value", "namespace: Required value"}},
+		mistake{"Chain: empty, and itself", traefik.Chain{Name: "redirect", Namespace: "shop", Middlewares: []components.MiddlewareRef{{}, redirect}}, []string{"middlewares[0]: Required value", "middlewares[1]: Invalid value"}},
+		mistake{"IngressRoute: nothing", traefik.IngressRoute{}, []string{"name: Required value", "namespace: Required value", "issuer: Required value", "hosts: Required value", "routes: Required value"}},
+		mistake{"Runner: nothing", gitea.Runner{}, []string{"name: Required value", "namespace: Required value", "instance: Invalid value"}},
+	)
+	covered := make(map[string]bool)
 	for _, tc := range all {
+		covered[fmt.Sprintf("%T", tc.component)] = true
 		t.Run(tc.name, func(t *testing.T) {
 			_, err := tc.component.Objects()
 			if err == nil {
@@ -96,7 +174,10 @@ func TestMisuse(t *testing.T) {
 				return
 			}
 			for i, line := range lines {
-				_, rest, _ := strings.Cut(line, ": ")
+				_, rest, ok := strings.Cut(line, ": ")
+				if !ok {
+					rest = line // of no object
+				}
 				if !strings.HasPrefix(rest, tc.want[i]) {
 					t.Errorf("%s\nwant %s", line, tc.want[i])
 				}
@@ -109,4 +190,37 @@ func TestMisuse(t *testing.T) {
 			}
 		})
 	}
+	for _, constructor := range constructors(t) {
+		if !covered[constructor] {
+			t.Errorf("no misuse of %s stands here", constructor)
+		}
+	}
+}
+
+// constructors are the exported types of components and the packages below it
+// that make objects, as %T writes them.
+func constructors(t *testing.T) []string {
+	var found []string
+	for _, dir := range []string{".", "authentik", "gitea", "traefik"} {
+		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%d files in %s: %v", len(files), dir, err)
+		}
+		for _, name := range files {
+			file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range file.Decls {
+				f, ok := d.(*ast.FuncDecl)
+				if !ok || f.Recv == nil || f.Name.Name != "Objects" || strings.HasSuffix(name, "_test.go") {
+					continue
+				}
+				if of, ok := f.Recv.List[0].Type.(*ast.Ident); ok && of.IsExported() {
+					found = append(found, file.Name.Name+"."+of.Name)
+				}
+			}
+		}
+	}
+	return found
 }

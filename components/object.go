@@ -51,6 +51,9 @@ type Change func([]object.Object) error
 //	})},
 func Edit[T object.Object](edit func(T)) Change {
 	return func(objects []object.Object) error {
+		if edit == nil {
+			return errors.New("is an Edit of no function: give it one, or remove it")
+		}
 		found, changed := false, false
 		for _, o := range objects {
 			typed, ok := o.(T)

@@ -261,8 +261,34 @@ func (c OIDCClient) Validate(path *field.Path) field.ErrorList {
 	if c.RefreshThreshold < 0 || c.RefreshThreshold >= c.RefreshToken {
 		errs = append(errs, field.Invalid(at("refreshThreshold"), validate.Duration(c.RefreshThreshold), "must be shorter than the refresh token ("+validate.Duration(c.RefreshToken)+")"))
 	}
-	if err := c.Secret().Validate(); err != nil {
-		errs = append(errs, field.Invalid(at("keys"), field.OmitValueType{}, err.Error()))
+	if c.Name != "" && c.SecretName != c.Name+"-secrets" {
+		errs = validate.Name(errs, at("secretName"), c.SecretName, validation.IsDNS1123Subdomain)
+	}
+	seen := map[string]bool{c.IDKey: true}
+	errs = validateSecretKey(errs, at("idKey"), c.IDKey)
+	if !c.Public {
+		errs = validateSecretKey(errs, at("secretKey"), c.SecretKey)
+		if seen[c.SecretKey] {
+			errs = append(errs, field.Duplicate(at("secretKey"), c.SecretKey))
+		}
+		seen[c.SecretKey] = true
+	}
+	for i, k := range c.Keys {
+		errs = append(errs, k.Validate(at("keys").Index(i))...)
+		if seen[k.Name] {
+			errs = append(errs, field.Duplicate(at("keys").Index(i).Child("name"), k.Name))
+		}
+		if k.Name != "" {
+			seen[k.Name] = true
+		}
+	}
+	return errs
+}
+
+// validateSecretKey appends what is wrong with the name of a key.
+func validateSecretKey(errs field.ErrorList, path *field.Path, name string) field.ErrorList {
+	for _, msg := range validation.IsConfigMapKey(name) {
+		errs = append(errs, field.Invalid(path, name, validate.Plain(msg)))
 	}
 	return errs
 }

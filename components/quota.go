@@ -67,10 +67,12 @@ func (q Quota) About() object.About { return object.About{} }
 func (q Quota) Objects() ([]object.Object, error) {
 	var errs field.ErrorList
 	errs = validate.Name(errs, field.NewPath("name"), q.Name, validation.IsDNS1123Subdomain)
-	errs = validate.Namespace(errs, field.NewPath("namespace"), q.Namespace)
+	noNamespace := validate.Namespace(nil, field.NewPath("namespace"), q.Namespace)
+	errs = append(errs, noNamespace...)
 	total, mistakes := q.total()
 	errs = append(errs, mistakes...)
-	if total.pods == 0 && len(mistakes) == 0 {
+	// In a namespace that is none there is nothing, which only follows.
+	if len(q.Holds) == 0 || total.pods == 0 && len(mistakes)+len(noNamespace) == 0 {
 		errs = append(errs, field.Required(field.NewPath("holds"), "give the components in the namespace: without a pod among them nothing may run there"))
 	}
 	total = total.times(headroom)

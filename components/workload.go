@@ -409,7 +409,7 @@ func (w Workload) validate(k kind) field.ErrorList {
 	}
 	if w.Login != nil && k.port == portName {
 		errs = append(errs, w.Login.Validate(field.NewPath("login"))...)
-		if of := w.Login.OIDCClient().Namespace; of != w.Namespace {
+		if of := w.Login.OIDCClient().Namespace; of != "" && of != w.Namespace {
 			errs = append(errs, field.Invalid(field.NewPath("login", "client", "namespace"), of, "must be the app's, "+w.Namespace+": a pod reads only the Secrets of its own namespace"))
 		}
 	}

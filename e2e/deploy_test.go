@@ -257,6 +257,7 @@ func TestDeploy(t *testing.T) {
 		{"Refused", refusedRelease},
 		{"Consequences", consequences},
 		{"Prune", prune},
+		{"Kinds", kinds},
 		{"TwoAtOnce", twoAtOnce},
 		{"NeverReady", neverReady},
 		{"Crash", crash},
@@ -448,6 +449,41 @@ func prune(t *testing.T, c cluster) {
 	w.says(text.String(), "renders no object")
 	if !w.exists("deployment", "web") {
 		t.Error("an empty rendering deleted")
+	}
+}
+
+// kinds: a release of every kind of workload is ready when the last of them is,
+// and what is no longer rendered goes, but for a Job that has ended.
+func kinds(t *testing.T, c cluster) {
+	w := newTier(t, c, "web")
+	pod := func(name string) components.Workload {
+		return components.Workload{Name: name, Namespace: w.namespace, Image: registry + name + ":v1"}
+	}
+	store, nightly, seed := pod("store"), pod("nightly"), pod("seed")
+	store.Port, nightly.Schedule = 6379, "30 2 * * *"
+	seed.Changes = []components.Change{components.Edit(func(j *batchv1.Job) {
+		j.Spec.Template.Annotations = map[string]string{"e2e/state": "done"}
+	})}
+	w.others = []object.Component{components.StatefulSet(store), components.Worker(pod("mailer")), components.CronJob(nightly), components.Job(seed)}
+	w.ci()
+	w.admitted("-tag", "a")
+	w.must(0, "-tag", "a")
+	if ready := c.kubectl("get", "statefulset", "store", "-n", w.namespace, "-o", "jsonpath={.status.readyReplicas}"); ready != "1" {
+		t.Errorf("the StatefulSet has %q ready pods, and the release ended", ready)
+	}
+	c.kubectl("wait", "job", "-n", w.namespace, "-l", "app.kubernetes.io/name=seed", "--for=condition=Complete", "--timeout=30s")
+
+	w.others = nil
+	w.says(w.must(0, "-tag", "a", "-prune-most"),
+		"deleted StatefulSet "+w.namespace+"/store", "deleted Deployment "+w.namespace+"/mailer", "deleted CronJob "+w.namespace+"/nightly",
+		"stays   Job "+w.namespace+"/seed-")
+	for _, gone := range []string{"statefulset/store", "deployment/mailer", "cronjob/nightly"} {
+		if kind, name, _ := strings.Cut(gone, "/"); w.exists(kind, name) {
+			t.Errorf("%s is there still", gone)
+		}
+	}
+	if left := c.kubectl("get", "jobs", "-n", w.namespace, "-o", "name"); !strings.Contains(left, "job.batch/seed-") {
+		t.Errorf("of the Job that has ended there is %q", left)
 	}
 }
 

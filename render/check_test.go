@@ -216,6 +216,9 @@ func TestRefused(t *testing.T) {
 		tree render.Tree
 		want string
 	}{
+		{"an argument that is no text", tree(edit(func(s *corev1.PodSpec) { s.Containers[0].Args = []string{"a\ufffd", "\xff"} })),
+			"apps/more.yaml: Deployment ns/other: spec.template.spec.containers[web].args[1]: is no text in UTF-8: give text"},
+		{"a key that is no text", tree(config("other", map[string]string{"\xff": "a"})), `apps/more.yaml: ConfigMap ns/other: data["\xff"]: is no text in UTF-8`},
 		{"a name twice", tree(service()), "apps/web.yaml: Service ns/web: stands in apps/more.yaml too: name one of them otherwise"},
 		{"a host twice", tree(ingress("other", "web.example.com")), "apps/web.yaml: Ingress ns/web: uses the address web.example.com/, and so does apps/more.yaml: Ingress ns/other: each needs its own"},
 		{"a TLS Secret twice", func() render.Tree {
@@ -381,6 +384,13 @@ func TestGoodAddresses(t *testing.T) {
 	below.Layers[1].Files[0].Components = []object.Component{list{config("d", map[string]string{"A": "https://web.example.com"})}}
 	if _, _, err := below.Files(); err == nil {
 		t.Error("the other environment's host passes")
+	}
+}
+
+// TestReplacementCharacter: U+FFFD that a text has itself is text.
+func TestReplacementCharacter(t *testing.T) {
+	if _, _, err := tree(config("c", map[string]string{"A": "a\ufffdb"})).Files(); err != nil {
+		t.Error(err)
 	}
 }
 

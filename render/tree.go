@@ -524,6 +524,9 @@ func (m *maker) object(o object.Object, f *facts) {
 		return
 	}
 	m.text, m.escaped = text, escaped
+	for _, place := range notText(o, text[start:]) {
+		f.errs = append(f.errs, object.Finding{Object: object.IDOf(o), Field: place, Problem: "is no text in UTF-8", Remedy: "give text: bytes belong into binaryData, or into a Secret"})
+	}
 	for i := range escaped {
 		escaped[i].Start -= start
 		escaped[i].End -= start

@@ -4,16 +4,17 @@ package authentik
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/internal/validate"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
@@ -139,7 +140,7 @@ var managedScopes = []string{"openid", "email", "profile", "entitlements", compo
 func (b Blueprint) Objects() ([]object.Object, error) {
 	errs := b.validate()
 	text, err := b.yaml()
-	if err != nil {
+	if err != nil && len(errs) == 0 {
 		errs = append(errs, field.InternalError(field.NewPath("clients"), err))
 	}
 	objects, err := components.ConfigMap{
@@ -147,11 +148,10 @@ func (b Blueprint) Objects() ([]object.Object, error) {
 		Data:    map[string]string{b.Name + ".yaml": text},
 		Changes: b.Changes,
 	}.Objects()
-	all := []error{object.Invalid(object.ID{Kind: "Blueprint", Namespace: b.Namespace, Name: b.Name}, errs).Err(), err}
-	for _, c := range b.Clients {
-		all = append(all, object.Invalid(object.ID{Kind: "OIDCClient", Namespace: c.Namespace, Name: c.Name}, c.Validate(nil)).Err())
+	if len(errs) > 0 {
+		return objects, object.Invalid(object.ID{Kind: "Blueprint", Namespace: b.Namespace, Name: b.Name}, errs).Err()
 	}
-	return objects, errors.Join(all...)
+	return objects, err
 }
 
 // Secret returns the contract of the Secret from which the worker gets the
@@ -186,10 +186,14 @@ func variable(c components.OIDCClient, what string) string {
 	return "OIDC_" + strings.ToUpper(strings.ReplaceAll(c.Name, "-", "_")) + "_" + what
 }
 
-// validate reports what is wrong between the clients, and between them and
-// Authentik. What is wrong in a client alone, the client says.
+// validate reports what is wrong in the blueprint, in each client, between the
+// clients, and between them and Authentik.
 func (b Blueprint) validate() field.ErrorList {
-	var errs field.ErrorList
+	errs := validate.Name(nil, field.NewPath("name"), b.Name, validation.IsDNS1123Subdomain)
+	errs = validate.Namespace(errs, field.NewPath("namespace"), b.Namespace)
+	if b.SecretName != "" {
+		errs = validate.Name(errs, field.NewPath("secretName"), b.SecretName, validation.IsDNS1123Subdomain)
+	}
 	version, clients := field.NewPath("version"), field.NewPath("clients")
 	switch {
 	case b.Version == Version{}:
@@ -222,11 +226,15 @@ func (b Blueprint) validate() field.ErrorList {
 	claimed := make(map[string]string)
 	for i, c := range b.Clients {
 		path := clients.Index(i)
+		errs = append(errs, c.Validate(path)...)
+		if c.Name == "" {
+			continue // all else is about the name
+		}
 		if first, ok := names[c.Name]; ok {
 			errs = append(errs, field.Invalid(path.Child("name"), c.Name, fmt.Sprintf("is the name of clients[%d] too: the provider and the worker's variables are named after it, and the second would overwrite the first", first)))
-		} else {
-			names[c.Name] = i
+			continue // the rest follows from it
 		}
+		names[c.Name] = i
 		for _, what := range c.Claims() {
 			if first, ok := claimed[what]; ok {
 				errs = append(errs, field.Invalid(path, c.Name, "uses "+what+", and so does "+first+": each client needs its own, or one overwrites what the other has there"))
@@ -234,7 +242,7 @@ func (b Blueprint) validate() field.ErrorList {
 			}
 			claimed[what] = fmt.Sprintf("clients[%d] (%s)", i, c.Name)
 		}
-		if first := b.Clients[0]; c.Authentik != first.Authentik {
+		if first := b.Clients[0]; c.Authentik != first.Authentik && c.Authentik != "" && first.Authentik != "" {
 			errs = append(errs, field.Invalid(path.Child("authentik"), c.Authentik, "clients[0] signs in at "+first.Authentik+": one blueprint is for one Authentik"))
 		}
 		for j, scope := range c.WithDefaults().Scopes {

@@ -426,9 +426,9 @@ func TestRefusals(t *testing.T) {
 		{"a scope without a mapping", func(b *Blueprint) { b.Clients[1].Scopes = []string{"openid", "groups"} },
 			[]string{`clients[1].scopes[1]: Invalid value: "groups": Authentik keeps no mapping for this scope, and drops`}},
 		{"an invalid client", func(b *Blueprint) { b.Clients[0].Host = "app" },
-			[]string{`OIDCClient apps/portal: host: Invalid value: "app"`}},
+			[]string{`Blueprint auth/example: clients[0].host: Invalid value: "app"`}},
 		{"refresh without offline_access", func(b *Blueprint) { b.Clients[1].NoRefresh = false },
-			[]string{"OIDCClient apps/admin-tools: scopes: Invalid value", "must contain offline_access, since the app refreshes by itself"}},
+			[]string{"Blueprint auth/example: clients[1].scopes: Invalid value", "must contain offline_access, since the app refreshes by itself"}},
 		{"a reserved slug", func(b *Blueprint) { b.Clients[1].Slug = "token" },
 			[]string{"Authentik answers /application/o/token/ itself"}},
 		{"a change of nothing", func(b *Blueprint) {

@@ -202,7 +202,10 @@ func (l Login) Validate(path *field.Path) field.ErrorList {
 	if l.Client.Public {
 		return field.ErrorList{field.Forbidden(at("client").Child("public"), "the module runs on the app's server, which keeps a secret: leave it out")}
 	}
-	errs := l.OIDCClient().Validate(at("client"))
+	errs := l.Client.Validate(at("client"))
+	if len(errs) == 0 { // with the keys of the module, which follow from it
+		errs = l.OIDCClient().Validate(at("client"))
+	}
 	var known []string
 	for _, m := range modules {
 		known = append(known, m.version)

@@ -234,35 +234,41 @@ func (c Contract) Validate() error {
 	seen := make(map[string]bool, len(c.Keys))
 	for i, k := range c.Keys {
 		path := field.NewPath("keys").Index(i)
-		if k.Name == "" {
-			errs = append(errs, field.Required(path.Child("name"), "name the key"))
-			continue
-		}
-		for _, msg := range validation.IsConfigMapKey(k.Name) {
-			errs = append(errs, field.Invalid(path.Child("name"), k.Name, msg))
-		}
-		if seen[k.Name] {
+		errs = append(errs, k.Validate(path)...)
+		if seen[k.Name] && k.Name != "" {
 			errs = append(errs, field.Duplicate(path.Child("name"), k.Name))
 		}
 		seen[k.Name] = true
-		if k.Purpose == "" {
-			errs = append(errs, field.Required(path.Child("purpose"), "say in a line what "+k.Name+" is for"))
-		}
-		if f, ok := k.Format.(Validator); ok {
-			if err := f.Validate(); err != nil {
-				errs = append(errs, field.Invalid(path.Child("format"), field.OmitValueType{}, err.Error()))
-			}
-		}
-		if k.Made != nil && (k.Value != "" || k.SameAs.Secret != "" || k.Source != "") {
-			errs = append(errs, field.Forbidden(path.Child("made"), "says where the value comes from: leave out value, sameAs and source"))
-		}
-		if k.Value != "" {
-			if err := k.Check(k.Value); err != nil {
-				errs = append(errs, field.Invalid(path.Child("value"), k.Value, err.Error()))
-			}
-		}
 	}
 	return object.Invalid(object.ID{Kind: "Secret", Namespace: c.Namespace, Name: c.Name}, errs).Err()
+}
+
+// Validate returns every mistake in the key itself, below its path.
+func (k Key) Validate(path *field.Path) field.ErrorList {
+	if k.Name == "" {
+		return field.ErrorList{field.Required(path.Child("name"), "name the key")}
+	}
+	var errs field.ErrorList
+	for _, msg := range validation.IsConfigMapKey(k.Name) {
+		errs = append(errs, field.Invalid(path.Child("name"), k.Name, validate.Plain(msg)))
+	}
+	if k.Purpose == "" {
+		errs = append(errs, field.Required(path.Child("purpose"), "say in a line what "+k.Name+" is for"))
+	}
+	if f, ok := k.Format.(Validator); ok {
+		if err := f.Validate(); err != nil {
+			errs = append(errs, field.Invalid(path.Child("format"), field.OmitValueType{}, err.Error()))
+		}
+	}
+	if k.Made != nil && (k.Value != "" || k.SameAs.Secret != "" || k.Source != "") {
+		errs = append(errs, field.Forbidden(path.Child("made"), "says where the value comes from: leave out value, sameAs and source"))
+	}
+	if k.Value != "" {
+		if err := k.Check(k.Value); err != nil {
+			errs = append(errs, field.Invalid(path.Child("value"), k.Value, err.Error()))
+		}
+	}
+	return errs
 }
 
 // Format is what the reader of a value demands of it. A layer may bring its

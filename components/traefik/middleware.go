@@ -10,9 +10,11 @@ import (
 	"github.com/traefik/traefik/v3/pkg/config/dynamic"
 	traefikv1alpha1 "github.com/traefik/traefik/v3/pkg/provider/kubernetes/crd/traefikio/v1alpha1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/internal/validate"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/components/secret"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
@@ -93,10 +95,14 @@ func (BasicAuth) About() object.About { return object.About{} }
 
 // Objects implements [object.Component].
 func (b BasicAuth) Objects() ([]object.Object, error) {
+	var errs field.ErrorList
+	if b.SecretName != "" {
+		errs = validate.Name(errs, field.NewPath("secretName"), b.SecretName, validation.IsDNS1123Subdomain)
+	}
 	return middleware("BasicAuth", b.Ref(), b.Changes, traefikv1alpha1.MiddlewareSpec{
 		// The app gets no password of a user who is let in.
 		BasicAuth: &traefikv1alpha1.BasicAuth{Secret: b.Secret().Name, Realm: b.Realm, RemoveHeader: true},
-	}, nil)
+	}, errs)
 }
 
 // IPAllowList lets only some addresses pass.

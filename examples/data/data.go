@@ -21,6 +21,11 @@ const Namespace = "dezky-data"
 // Clients are the namespaces whose pods may reach the stores.
 var Clients = []string{"dezky-apps", "dezky-auth"}
 
+// The images' users, ports and paths are those of their Dockerfiles
+// (redis/docker-library-redis, debian; docker-library/postgres, 18;
+// docker-library/mongo, 8.0). What else they write, nobody has confirmed.
+var assumed = components.Assumed{Files: true, Tmp: true}
+
 // Redis keeps the sessions of the apps. A full one refuses new sessions: it
 // must not forget old ones.
 func Redis() components.StatefulSet {
@@ -79,6 +84,7 @@ func store(s components.StatefulSet, from ...components.Peer) components.Statefu
 		from = append(from, components.Peer{Namespace: namespace})
 	}
 	s.Network = &components.Network{From: from}
+	s.Assumed = assumed
 	return s
 }
 
@@ -119,7 +125,7 @@ func backup(db components.StatefulSet, dump components.Workload) components.Cron
 		Name:      db.Name + "-backup",
 		Namespace: Namespace,
 		Schedule:  "30 2 * * *",
-		RunAsUser: 999,
+		RunAsUser: 999, // of the dump; rclone runs as any (rclone documentation, "Install")
 		Init:      []components.Workload{dump},
 		Image:     Rclone,
 		Args:      []string{"copy", "/backup", "storage:dezky-backup/" + db.Name},
@@ -127,6 +133,7 @@ func backup(db components.StatefulSet, dump components.Workload) components.Cron
 		SecretEnv: StorageSecret().Env(),
 		Volumes:   []components.Volume{{Name: "backup", Path: "/backup", Size: resource.MustParse("10Gi")}},
 		Network:   &components.Network{To: []components.Peer{db.Peer(), Storage()}},
+		Assumed:   components.Assumed{Files: true, Tmp: true, Memory: true},
 	}
 }
 
