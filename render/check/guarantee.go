@@ -15,16 +15,9 @@ func guaranteeRules() []Rule {
 		Doc:    "What a component guarantees holds on the objects as they are applied, whoever had the last word: a second pod on sessions in memory refuses half of all calls, and an app without a variable of its sign-in signs nobody in.",
 		Source: "object.About of the component, Guarantees",
 		Run: func(p *Pass) {
-			var scaled map[object.ID]scale
 			for _, o := range p.Objects() {
-				if len(o.Guarantees) == 0 {
-					continue
-				}
-				if scaled == nil {
-					scaled = p.autoscaled()
-				}
 				for _, g := range o.Guarantees {
-					guarantee(p, o, g, scaled)
+					guarantee(p, o, g)
 				}
 			}
 		},
@@ -39,7 +32,7 @@ func guaranteeRules() []Rule {
 				if o == nil {
 					continue
 				}
-				if pods, ok := podsOf(o); ok && pods.replicas != nil {
+				if pods := podsOf(o); pods != nil && pods.replicas != nil {
 					p.Report(o, "spec.replicas", fmt.Sprintf("is %d, and %s decides: each apply sets it back", *pods.replicas, s.by.ID), "leave one of the two out")
 				}
 			}
@@ -48,12 +41,12 @@ func guaranteeRules() []Rule {
 }
 
 // guarantee reports where an object is not what its component guarantees.
-func guarantee(p *Pass, o *Object, g object.Guarantee, scaled map[object.ID]scale) {
-	pods, ok := podsOf(o)
-	if !ok {
+func guarantee(p *Pass, o *Object, g object.Guarantee) {
+	pods := podsOf(o)
+	if pods == nil {
 		return
 	}
-	a, autoscaled := scaled[o.ID]
+	a, autoscaled := p.autoscaled()[o.ID]
 	switch {
 	case autoscaled && g.OnePod != "" && a.most > 1:
 		p.Report(a.by, "spec.maxReplicas", fmt.Sprintf("%d: lets %s have more than one pod: %s", a.most, o.ID, g.OnePod), "")

@@ -62,17 +62,19 @@ func ingressRules() []Rule {
 // meet reports whether two Ingresses are of one class and on one entry point:
 // one for plain HTTP and one for HTTPS may have the same address.
 func meet(a, b *Object) bool {
-	class := func(o *Object) string {
-		if i := As[*networkingv1.Ingress](o); i != nil && i.Spec.IngressClassName != nil {
-			return *i.Spec.IngressClassName
-		}
-		return o.GetAnnotations()[classAnnotation]
-	}
-	if class(a) != class(b) {
+	if classOf(a) != classOf(b) {
 		return false
 	}
 	one, two := entryPoints(a.GetAnnotations()), entryPoints(b.GetAnnotations())
 	return len(one) == 0 || len(two) == 0 || slices.ContainsFunc(one, func(name string) bool { return slices.Contains(two, name) })
+}
+
+// classOf returns the class of an Ingress, empty where it has none.
+func classOf(o *Object) string {
+	if i := As[*networkingv1.Ingress](o); i != nil && i.Spec.IngressClassName != nil {
+		return *i.Spec.IngressClassName
+	}
+	return o.GetAnnotations()[classAnnotation]
 }
 
 // classAnnotation is how the class of an Ingress was said before there was a

@@ -40,8 +40,8 @@ type kind struct {
 // builtin is the kinds of each stable API version of Kubernetes. A version
 // that is not among them (alpha, beta, or of somebody else's group) is not
 // judged.
-var builtin = sync.OnceValue(func() map[schema.GroupVersion]map[string]kind {
-	all := make(map[schema.GroupVersion]map[string]kind)
+var builtin = sync.OnceValue(func() map[schema.GroupVersion]map[string]*kind {
+	all := make(map[schema.GroupVersion]map[string]*kind)
 	for _, v := range []struct {
 		version    schema.GroupVersion
 		cluster    []object.Object
@@ -83,24 +83,23 @@ var builtin = sync.OnceValue(func() map[schema.GroupVersion]map[string]kind {
 			[]object.Object{&resourcev1.DeviceClass{}, &resourcev1.ResourceSlice{}},
 			[]object.Object{&resourcev1.ResourceClaim{}, &resourcev1.ResourceClaimTemplate{}}},
 	} {
-		kinds := make(map[string]kind, len(v.cluster)+len(v.namespaced))
+		kinds := make(map[string]*kind, len(v.cluster)+len(v.namespaced))
 		for _, o := range v.cluster {
-			kinds[reflect.TypeOf(o).Elem().Name()] = kind{reflect.TypeOf(o), false}
+			kinds[reflect.TypeOf(o).Elem().Name()] = &kind{reflect.TypeOf(o), false}
 		}
 		for _, o := range v.namespaced {
-			kinds[reflect.TypeOf(o).Elem().Name()] = kind{reflect.TypeOf(o), true}
+			kinds[reflect.TypeOf(o).Elem().Name()] = &kind{reflect.TypeOf(o), true}
 		}
 		all[v.version] = kinds
 	}
 	return all
 })
 
-// builtinKind returns the built-in kind of an object, and false where it is
-// none that is known.
-func builtinKind(o *Object) (kind, bool) {
+// builtinKind returns the built-in kind of an object, or nil where it is none
+// that is known.
+func builtinKind(o object.Object) *kind {
 	gvk := o.GetObjectKind().GroupVersionKind()
-	k, ok := builtin()[gvk.GroupVersion()][gvk.Kind]
-	return k, ok
+	return builtin()[gvk.GroupVersion()][gvk.Kind]
 }
 
 // removed is the API versions that Kubernetes no longer serves, by version and
@@ -170,6 +169,9 @@ func kindRules() []Rule {
 				return
 			}
 			for _, o := range p.Objects() {
+				if o.builtin != nil {
+					continue // it is served
+				}
 				gvk := o.GetObjectKind().GroupVersionKind()
 				r, ok := removed()[gvk.GroupVersion().String()+" "+gvk.Kind]
 				if !ok {
@@ -194,25 +196,22 @@ func kindRules() []Rule {
 		Source: "Kubernetes documentation, 'Kubernetes API Concepts', Resource URIs",
 		Run: func(p *Pass) {
 			for _, o := range p.Objects() {
+				if o.builtin != nil {
+					if _, isUnstructured := o.Object.(*unstructured.Unstructured); !isUnstructured && reflect.TypeOf(o.Object) != o.builtin.goType {
+						p.Report(o, "kind", fmt.Sprintf("is %s, and the Go object is %T", o.ID.Kind, o.Object), "the TypeMeta must name the type")
+					}
+					continue
+				}
 				gvk := o.GetObjectKind().GroupVersionKind()
 				if kinds, ok := schemas()[gvk.GroupVersion()]; ok && kinds[gvk.Kind] == nil {
 					p.Report(o, "kind", gvk.GroupVersion().String()+" has no kind "+gvk.Kind, "its kinds are "+strings.Join(sortedKeys(kinds), ", "))
 				}
-				kinds, known := builtin()[gvk.GroupVersion()]
-				if !known || gvk.Kind == "" {
-					continue
-				}
-				k, ok := kinds[gvk.Kind]
-				_, isUnstructured := o.Object.(*unstructured.Unstructured)
-				switch {
-				case !ok:
+				if kinds, ok := builtin()[gvk.GroupVersion()]; ok && gvk.Kind != "" {
 					remedy := "its kinds are " + strings.Join(sortedKeys(kinds), ", ")
 					if versions := versionsOf(gvk.Kind); len(versions) > 0 {
 						remedy = "it is in " + strings.Join(versions, " and ")
 					}
 					p.Report(o, "kind", gvk.GroupVersion().String()+" has no kind "+gvk.Kind, remedy)
-				case !isUnstructured && reflect.TypeOf(o.Object) != k.goType:
-					p.Report(o, "kind", fmt.Sprintf("is %s, and the Go object is %T", gvk.Kind, o.Object), "the TypeMeta must name the type")
 				}
 			}
 		},
@@ -223,7 +222,7 @@ func kindRules() []Rule {
 		Source:   "Kubernetes documentation, 'Namespaces', Not all objects are in a namespace",
 		Run: func(p *Pass) {
 			for _, o := range p.Objects() {
-				if k, ok := builtinKind(o); ok && !k.namespaced && o.ID.Namespace != "" {
+				if o.builtin != nil && !o.builtin.namespaced && o.ID.Namespace != "" {
 					p.Report(o, "metadata.namespace", "a "+o.ID.Kind+" is in no namespace", "leave it out")
 				}
 			}
@@ -235,7 +234,7 @@ func kindRules() []Rule {
 		Source:   "Kubernetes documentation, 'Namespaces', Setting the namespace preference",
 		Run: func(p *Pass) {
 			for _, o := range p.Objects() {
-				if k, ok := builtinKind(o); ok && k.namespaced && o.ID.Namespace == "" {
+				if o.builtin != nil && o.builtin.namespaced && o.ID.Namespace == "" {
 					p.Report(o, "metadata.namespace", "is empty: the object goes where the context of kubectl points", "state it")
 				}
 			}

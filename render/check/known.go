@@ -42,8 +42,9 @@ func (s *Set) known() *known {
 			}
 		}
 		note := func(id object.ID) {
-			k.kinds[schema.GroupKind{Group: id.Group, Kind: id.Kind}] = true
-			k.namespaces[id.Namespace] = true
+			if !k.namespaces[id.Namespace] {
+				k.namespaces[id.Namespace] = true
+			}
 			if id.Group == "" && id.Kind == "Namespace" {
 				k.namespaces[id.Name] = true
 			}
@@ -51,11 +52,15 @@ func (s *Set) known() *known {
 				k.joined[object.ID{Group: traefik, Kind: id.Kind, Name: id.Namespace + "-" + id.Name + "@kubernetescrd"}] = true
 			}
 		}
+		for kind := range s.byKind {
+			k.kinds[kind] = true
+		}
 		for _, o := range s.objects {
 			note(o.ID)
 			k.makes(o)
 		}
 		for _, e := range s.others {
+			k.kinds[schema.GroupKind{Group: e.ID.Group, Kind: e.ID.Kind}] = true
 			note(e.ID)
 		}
 		s.knows = k

@@ -1,22 +1,26 @@
 package check
 
 import (
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // podIndex finds the pods that a selector selects without looking at all.
 type podIndex struct {
 	// in are the pods of a namespace.
-	in map[string][]pods
+	in map[string][]*pods
 	// of are the pods by what makes them.
-	of map[*Object]pods
+	of map[*Object]*pods
 	// by are the pods by namespace, label and value.
-	by map[label][]pods
+	by map[label][]*pods
 	// services are the pods that Services select.
-	services map[*Object][]pods
+	services map[*Object][]*pods
+	// budgets are the pods that PodDisruptionBudgets select.
+	budgets map[*Object][]*pods
 	// declared are the labels of pods that exist elsewhere, by namespace.
 	declared map[string][]map[string]string
 }
@@ -25,7 +29,7 @@ type label struct{ namespace, key, value string }
 
 func (s *Set) podIndex() *podIndex {
 	s.indexOnce.Do(func() {
-		x := podIndex{in: make(map[string][]pods), of: make(map[*Object]pods), by: make(map[label][]pods), services: make(map[*Object][]pods), declared: make(map[string][]map[string]string)}
+		x := podIndex{in: make(map[string][]*pods), of: make(map[*Object]*pods), by: make(map[label][]*pods), services: make(map[*Object][]*pods), budgets: make(map[*Object][]*pods), declared: make(map[string][]map[string]string)}
 		for _, p := range s.allPods() {
 			if p.of.ID.Kind == "PodTemplate" {
 				continue // makes none by itself
@@ -47,13 +51,19 @@ func (s *Set) podIndex() *podIndex {
 				x.services[o] = x.selected(o.ID.Namespace, selector)
 			}
 		}
+		for _, o := range s.Kind("policy", "PodDisruptionBudget") {
+			if b := As[*policyv1.PodDisruptionBudget](o); b != nil {
+				x.budgets[o] = x.selected(o.ID.Namespace, b.Spec.Selector)
+			}
+		}
 		s.index = x
 	})
 	return &s.index
 }
 
-// selected returns the pods of a namespace that a selector selects.
-func (x *podIndex) selected(namespace string, s *metav1.LabelSelector) []pods {
+// selected returns the pods of a namespace that a selector selects. The list
+// is not to be changed.
+func (x *podIndex) selected(namespace string, s *metav1.LabelSelector) []*pods {
 	if s == nil {
 		return nil
 	}
@@ -63,18 +73,25 @@ func (x *podIndex) selected(namespace string, s *metav1.LabelSelector) []pods {
 			candidates = some
 		}
 	}
-	var all []pods
-	for _, p := range candidates {
+	for i, p := range candidates {
 		if p.selectedBy(s) {
-			all = append(all, p)
+			continue
 		}
+		// Only where some are left out is there a list to be made.
+		some := slices.Clone(candidates[:i])
+		for _, p := range candidates[i+1:] {
+			if p.selectedBy(s) {
+				some = append(some, p)
+			}
+		}
+		return some
 	}
-	return all
+	return candidates
 }
 
 // selectedBy reports whether a selector selects the pods. Labels that a
 // controller gives them when it makes them count as given.
-func (p pods) selectedBy(s *metav1.LabelSelector) bool {
+func (p *pods) selectedBy(s *metav1.LabelSelector) bool {
 	if !temporary(s) {
 		return matches(p.labels, s)
 	}
@@ -92,7 +109,7 @@ func (p pods) selectedBy(s *metav1.LabelSelector) bool {
 }
 
 // mayGet reports whether the pods get the label from what makes them.
-func (p pods) mayGet(key string) bool {
+func (p *pods) mayGet(key string) bool {
 	switch p.of.ID.Kind {
 	case "StatefulSet":
 		return key == "controller-revision-hash" || strings.HasPrefix(key, "statefulset.kubernetes.io/") || strings.HasPrefix(key, "apps.kubernetes.io/pod-")

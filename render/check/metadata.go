@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -45,7 +46,7 @@ func metadataRules() []Rule {
 				v.labels(o, "metadata.labels", o.GetLabels())
 				v.annotations(o, "metadata.annotations", o.GetAnnotations())
 			}
-			p.eachPods(func(pods pods) {
+			p.eachPods(func(pods *pods) {
 				if pods.of.ID.Kind != "Pod" {
 					at := strings.TrimSuffix(pods.at, "spec") + "metadata."
 					v.labels(pods.of, at+"labels", pods.labels)
@@ -94,10 +95,20 @@ func (p *Pass) size(o *Object, text map[string]string, binary map[string][]byte)
 	if n > maxConfig {
 		p.Report(o, "data", fmt.Sprintf("has %d bytes, and may have %d", n, maxConfig), "split it, or bring large files by a volume")
 	}
-	for _, key := range append(sortedKeys(text), sortedKeys(binary)...) {
-		if problems := validation.IsConfigMapKey(key); len(problems) > 0 {
-			p.Report(o, "data["+key+"]", brief(problems), "")
+	var wrong []string
+	for key := range text {
+		if !plain(key) && len(validation.IsConfigMapKey(key)) > 0 {
+			wrong = append(wrong, key)
 		}
+	}
+	for key := range binary {
+		if !plain(key) && len(validation.IsConfigMapKey(key)) > 0 {
+			wrong = append(wrong, key)
+		}
+	}
+	slices.Sort(wrong)
+	for _, key := range wrong {
+		p.Report(o, "data["+key+"]", brief(validation.IsConfigMapKey(key)), "")
 	}
 }
 

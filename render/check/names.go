@@ -22,10 +22,8 @@ func nameRules() []Rule {
 		Doc:    "Of two objects of one kind, namespace and name, the one that is applied last overwrites the other.",
 		Source: "Kubernetes documentation, 'Object Names and IDs'",
 		Run: func(p *Pass) {
-			for _, o := range p.Objects() {
-				if first := p.Get(o.ID); first != o {
-					p.Report(o, "", "stands in "+first.File+" too", "name one of them otherwise")
-				}
+			for _, o := range p.twice {
+				p.Report(o, "", "stands in "+p.Get(o.ID).File+" too", "name one of them otherwise")
 			}
 		},
 	}, {

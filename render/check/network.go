@@ -76,7 +76,7 @@ func networkRules() []Rule {
 type policy struct {
 	of   *Object
 	spec *networkingv1.NetworkPolicySpec
-	pods []pods
+	pods []*pods
 	// in and out report which ways it closes but for its rules.
 	in, out bool
 }
@@ -125,7 +125,7 @@ type side struct {
 	pods *pods
 }
 
-func sideOf(p pods) side { return side{namespace: p.of.ID.Namespace, labels: p.labels, pods: &p} }
+func sideOf(p *pods) side { return side{namespace: p.of.ID.Namespace, labels: p.labels, pods: p} }
 
 // door is a port that is called: a number, 0 where it is not known.
 type door struct {
@@ -318,7 +318,7 @@ func policyPorts(p *Pass) {
 				if port.Protocol != nil {
 					protocol = *port.Protocol
 				}
-				if !slices.ContainsFunc(n.pods, func(q pods) bool { return q.listens(*port.Port, protocol) }) {
+				if !slices.ContainsFunc(n.pods, func(q *pods) bool { return q.listens(*port.Port, protocol) }) {
 					p.Report(n.of, fmt.Sprintf("spec.ingress[%d].ports[%d]", i, k), fmt.Sprintf("%s has no port %s", n.pods[0].of.ID, port.Port.String()), "its ports are "+n.pods[0].portsText())
 				}
 			}
@@ -337,7 +337,7 @@ func policyDNS(p *Pass) {
 		{namespace: "openshift-dns", open: true},
 	}
 	told := make(map[string]bool)
-	p.eachPods(func(q pods) {
+	p.eachPods(func(q *pods) {
 		list := p.policies().out[q.of]
 		rules := 0
 		for _, n := range list {
@@ -377,7 +377,7 @@ type use struct {
 
 // doors returns the pods of a Service, each with the number at which it serves
 // that port. It is 0 where that is not known.
-func (s *Set) doors(id object.ID, port networkingv1.ServiceBackendPort, do func(pods, door)) {
+func (s *Set) doors(id object.ID, port networkingv1.ServiceBackendPort, do func(*pods, door)) {
 	o := s.get(id)
 	if o == nil {
 		return
@@ -425,7 +425,7 @@ func policyCallers(p *Pass) {
 		}
 		out := p.policies().out[u.from]
 		known := false
-		p.doors(u.to, u.port, func(q pods, d door) {
+		p.doors(u.to, u.port, func(q *pods, d door) {
 			known = true
 			if q.of == u.from {
 				return
@@ -452,7 +452,7 @@ func policySides(p *Pass) {
 	x := p.podIndex()
 	type pair struct{ one, other *Object }
 	told := make(map[pair]bool)
-	peers := func(n *policy, peers []networkingv1.NetworkPolicyPeer, do func(pods)) {
+	peers := func(n *policy, peers []networkingv1.NetworkPolicyPeer, do func(*pods)) {
 		for _, peer := range peers {
 			if peer.IPBlock != nil || isEmpty(peer.PodSelector) {
 				continue
@@ -476,7 +476,7 @@ func policySides(p *Pass) {
 		if n.out {
 			for i := range n.spec.Egress {
 				rule := &n.spec.Egress[i]
-				peers(n, rule.To, func(q pods) {
+				peers(n, rule.To, func(q *pods) {
 					in := p.policies().in[q.of]
 					for _, from := range n.pods {
 						if from.of != q.of && !told[pair{from.of, q.of}] && !p.allowsIn(in, sideOf(from), sideOf(q), doorsOf(rule.Ports, q)...) {
@@ -490,7 +490,7 @@ func policySides(p *Pass) {
 		if n.in {
 			for i := range n.spec.Ingress {
 				rule := &n.spec.Ingress[i]
-				peers(n, rule.From, func(from pods) {
+				peers(n, rule.From, func(from *pods) {
 					out := p.policies().out[from.of]
 					for _, q := range n.pods {
 						if from.of != q.of && !told[pair{from.of, q.of}] && !p.allowsOut(out, sideOf(q), doorsOf(rule.Ports, q)...) {
@@ -518,7 +518,7 @@ func namespaceOf(s *metav1.LabelSelector) (string, bool) {
 }
 
 // doorsOf returns the doors of the pods that the ports of a policy are.
-func doorsOf(ports []networkingv1.NetworkPolicyPort, q pods) []door {
+func doorsOf(ports []networkingv1.NetworkPolicyPort, q *pods) []door {
 	var all []door
 	for _, p := range ports {
 		d := door{0, corev1.ProtocolTCP}
@@ -544,8 +544,7 @@ func doorsOf(ports []networkingv1.NetworkPolicyPort, q pods) []door {
 // that they do not name.
 func (s *Set) controllers(o *Object, list []*policy) []side {
 	pod := map[string]string{"app.kubernetes.io/name": "traefik"}
-	class, _ := at(o.fields(), "spec", "ingressClassName").(string)
-	if o.ID.Group != traefik && class != "traefik" {
+	if o.ID.Group != traefik && classOf(o) != "traefik" {
 		pod = nil // another one, whose labels are not known
 	}
 	all := []side{{namespace: "", labels: pod, open: true}}
@@ -581,7 +580,7 @@ func policyIngress(p *Pass) {
 		if u.call {
 			continue
 		}
-		p.doors(u.to, u.port, func(q pods, d door) {
+		p.doors(u.to, u.port, func(q *pods, d door) {
 			in := p.policies().in[q.of]
 			if len(in) == 0 || slices.ContainsFunc(p.controllers(u.from, in), func(from side) bool { return p.allowsIn(in, from, sideOf(q), d) }) {
 				return

@@ -32,21 +32,21 @@ type pods struct {
 	selects bool
 }
 
-// podsOf returns the pods that an object makes, and false where it makes none.
-func podsOf(o *Object) (pods, bool) {
-	template := func(t *corev1.PodTemplateSpec, at string, restarts ...corev1.RestartPolicy) pods {
-		return pods{of: o, at: at, restarts: restarts, labels: t.Labels, annotations: t.Annotations, spec: &t.Spec}
+// podsOf returns the pods that an object makes, or nil where it makes none.
+func podsOf(o *Object) *pods {
+	template := func(t *corev1.PodTemplateSpec, at string, restarts ...corev1.RestartPolicy) *pods {
+		return &pods{of: o, at: at, restarts: restarts, labels: t.Labels, annotations: t.Annotations, spec: &t.Spec}
 	}
 	switch o.ID.Group {
 	case "":
 		switch o.ID.Kind {
 		case "Pod":
 			if t := As[*corev1.Pod](o); t != nil {
-				return pods{of: o, at: "spec", restarts: []corev1.RestartPolicy{corev1.RestartPolicyAlways, corev1.RestartPolicyOnFailure, corev1.RestartPolicyNever}, labels: t.Labels, annotations: t.Annotations, spec: &t.Spec}, true
+				return &pods{of: o, at: "spec", restarts: []corev1.RestartPolicy{corev1.RestartPolicyAlways, corev1.RestartPolicyOnFailure, corev1.RestartPolicyNever}, labels: t.Labels, annotations: t.Annotations, spec: &t.Spec}
 			}
 		case "PodTemplate":
 			if t := As[*corev1.PodTemplate](o); t != nil {
-				return template(&t.Template, "template.spec"), true
+				return template(&t.Template, "template.spec")
 			}
 		case "ReplicationController":
 			if t := As[*corev1.ReplicationController](o); t != nil && t.Spec.Template != nil {
@@ -54,7 +54,7 @@ func podsOf(o *Object) (pods, bool) {
 				if len(t.Spec.Selector) > 0 {
 					p.selector = &metav1.LabelSelector{MatchLabels: t.Spec.Selector}
 				}
-				return p, true
+				return p
 			}
 		}
 	case "apps":
@@ -63,50 +63,50 @@ func podsOf(o *Object) (pods, bool) {
 			if t := As[*appsv1.Deployment](o); t != nil {
 				p := template(&t.Spec.Template, "spec.template.spec", corev1.RestartPolicyAlways)
 				p.selector, p.selects, p.replicas = t.Spec.Selector, true, t.Spec.Replicas
-				return p, true
+				return p
 			}
 		case "StatefulSet":
 			if t := As[*appsv1.StatefulSet](o); t != nil {
 				p := template(&t.Spec.Template, "spec.template.spec", corev1.RestartPolicyAlways)
 				p.selector, p.selects, p.replicas = t.Spec.Selector, true, t.Spec.Replicas
-				return p, true
+				return p
 			}
 		case "DaemonSet":
 			if t := As[*appsv1.DaemonSet](o); t != nil {
 				p := template(&t.Spec.Template, "spec.template.spec", corev1.RestartPolicyAlways)
 				p.selector, p.selects = t.Spec.Selector, true
-				return p, true
+				return p
 			}
 		case "ReplicaSet":
 			if t := As[*appsv1.ReplicaSet](o); t != nil {
 				p := template(&t.Spec.Template, "spec.template.spec", corev1.RestartPolicyAlways)
 				p.selector, p.selects, p.replicas = t.Spec.Selector, true, t.Spec.Replicas
-				return p, true
+				return p
 			}
 		}
 	case "batch":
 		switch o.ID.Kind {
 		case "Job":
 			if t := As[*batchv1.Job](o); t != nil {
-				return template(&t.Spec.Template, "spec.template.spec", corev1.RestartPolicyOnFailure, corev1.RestartPolicyNever), true
+				return template(&t.Spec.Template, "spec.template.spec", corev1.RestartPolicyOnFailure, corev1.RestartPolicyNever)
 			}
 		case "CronJob":
 			if t := As[*batchv1.CronJob](o); t != nil {
-				return template(&t.Spec.JobTemplate.Spec.Template, "spec.jobTemplate.spec.template.spec", corev1.RestartPolicyOnFailure, corev1.RestartPolicyNever), true
+				return template(&t.Spec.JobTemplate.Spec.Template, "spec.jobTemplate.spec.template.spec", corev1.RestartPolicyOnFailure, corev1.RestartPolicyNever)
 			}
 		}
 	default:
 		return customPods(o)
 	}
-	return pods{}, false
+	return nil
 }
 
 // customPods returns the pods of a custom kind that embeds a pod template where
 // Kubernetes' own kinds have it, such as a Rollout of Argo or a Service of
 // Knative: a template whose spec has a list of containers.
-func customPods(o *Object) (pods, bool) {
+func customPods(o *Object) *pods {
 	if builtinGroup(o.ID.Group) {
-		return pods{}, false
+		return nil
 	}
 	for _, at := range [][]string{{"spec", "template"}, {"spec", "jobTemplate", "spec", "template"}} {
 		template, _, err := unstructured.NestedFieldNoCopy(o.fields(), at...)
@@ -126,9 +126,9 @@ func customPods(o *Object) (pods, bool) {
 		for _, part := range at {
 			path += part + "."
 		}
-		return pods{of: o, at: path + "spec", labels: t.Labels, annotations: t.Annotations, spec: &t.Spec}, true
+		return &pods{of: o, at: path + "spec", labels: t.Labels, annotations: t.Annotations, spec: &t.Spec}
 	}
-	return pods{}, false
+	return nil
 }
 
 // builtinGroup reports whether the kinds of a group are Kubernetes' own.
@@ -143,17 +143,17 @@ func builtinGroup(group string) bool {
 }
 
 // eachPods calls do for each object that makes pods, in their order.
-func (s *Set) eachPods(do func(pods)) {
+func (s *Set) eachPods(do func(*pods)) {
 	for _, p := range s.allPods() {
 		do(p)
 	}
 }
 
 // allPods returns the pods of all objects, in the order of the objects.
-func (s *Set) allPods() []pods {
+func (s *Set) allPods() []*pods {
 	s.podsOnce.Do(func() {
 		for _, o := range s.objects {
-			if p, ok := podsOf(o); ok {
+			if p := podsOf(o); p != nil {
 				s.pods = append(s.pods, p)
 			}
 		}
@@ -163,7 +163,7 @@ func (s *Set) allPods() []pods {
 
 // eachContainer calls do for each container of the pods with the path of its
 // list: init containers first.
-func (p pods) eachContainer(do func(list string, c *corev1.Container)) {
+func (p *pods) eachContainer(do func(list string, c *corev1.Container)) {
 	for i := range p.spec.InitContainers {
 		do("initContainers", &p.spec.InitContainers[i])
 	}

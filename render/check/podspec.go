@@ -21,7 +21,7 @@ func podRules() []Rule {
 		Doc:    "The API server refuses a pod without a container, and a container, variable, mount, port or volume without what it must say.",
 		Source: podSource,
 		Run: func(p *Pass) {
-			p.eachPods(func(pods pods) {
+			p.eachPods(func(pods *pods) {
 				o := pods.of
 				if !builtinGroup(o.ID.Group) {
 					return // what a custom kind leaves out, its operator may fill in
@@ -77,14 +77,14 @@ func podRules() []Rule {
 		Doc:    "The API server refuses a pod with a value that its field does not have: an unknown policy or protocol, a port out of range, an invalid name, a probe without a handler.",
 		Source: podSource,
 		Run: func(p *Pass) {
-			p.eachPods(func(pods pods) { podValues(p, pods) })
+			p.eachPods(func(pods *pods) { podValues(p, pods) })
 		},
 	}, {
 		ID:     "pod-twice",
 		Doc:    "The API server refuses two containers, volumes or ports of one name in a pod, and two mounts on one path.",
 		Source: podSource,
 		Run: func(p *Pass) {
-			p.eachPods(func(pods pods) {
+			p.eachPods(func(pods *pods) {
 				o := pods.of
 				var names, mounts, ports []string
 				twice := func(seen *[]string, name, field, what string) {
@@ -120,7 +120,7 @@ func podRules() []Rule {
 		Source:   "Kubernetes, pkg/api/pod/warnings.go: 'hides previous definition'",
 		Run: func(p *Pass) {
 			seen := make(map[string]bool)
-			p.eachPods(func(pods pods) {
+			p.eachPods(func(pods *pods) {
 				for i, s := range pods.spec.ImagePullSecrets {
 					if slices.Contains(pods.spec.ImagePullSecrets[:i], s) {
 						p.Report(pods.of, pods.at+".imagePullSecrets["+s.Name+"]", "stands twice, and server-side apply refuses it", "state it once")
@@ -143,7 +143,7 @@ func podRules() []Rule {
 		Doc:    "The API server refuses a mount of a volume that the pod does not have.",
 		Source: podSource,
 		Run: func(p *Pass) {
-			p.eachPods(func(pods pods) {
+			p.eachPods(func(pods *pods) {
 				pods.eachContainer(func(list string, c *corev1.Container) {
 					has := func(name string) bool {
 						return name == "" ||
@@ -169,7 +169,7 @@ func podRules() []Rule {
 		Doc:      "A volume that says nothing of its source is an empty directory: the files that were meant are not there, and what is written is lost with the pod.",
 		Source:   "Kubernetes, pkg/apis/core/v1/defaults.go: SetDefaults_Volume",
 		Run: func(p *Pass) {
-			p.eachPods(func(pods pods) {
+			p.eachPods(func(pods *pods) {
 				for i := range pods.spec.Volumes {
 					if v := &pods.spec.Volumes[i]; v.VolumeSource == (corev1.VolumeSource{}) && !pods.claims(v.Name) {
 						p.Report(pods.of, pods.at+".volumes["+v.Name+"]", "says nothing of its source, and is an empty directory", "name the source; where an empty directory is meant, write emptyDir: {}")
@@ -183,7 +183,7 @@ func podRules() []Rule {
 		Doc:      "Many programs and their runtimes write to /tmp: with a root file system that is read-only, and nothing mounted there, they fail when they do.",
 		Source:   "Kubernetes documentation, 'Configure a Security Context for a Pod or Container'",
 		Run: func(p *Pass) {
-			p.eachPods(func(pods pods) {
+			p.eachPods(func(pods *pods) {
 				pods.eachContainer(func(list string, c *corev1.Container) {
 					if s := c.SecurityContext; s == nil || s.ReadOnlyRootFilesystem == nil || !*s.ReadOnlyRootFilesystem {
 						return
@@ -198,7 +198,7 @@ func podRules() []Rule {
 }
 
 // podValues reports the values that the fields of pods do not have.
-func podValues(p *Pass, pods pods) {
+func podValues(p *Pass, pods *pods) {
 	o, s := pods.of, pods.spec
 	if len(pods.restarts) > 0 {
 		oneOf(p, o, pods.at+".restartPolicy", s.RestartPolicy, pods.restarts...)
@@ -240,7 +240,9 @@ func podValues(p *Pass, pods pods) {
 		if c.WhenUnsatisfiable == "" {
 			p.Report(o, at("whenUnsatisfiable"), "is empty", "it is DoNotSchedule or ScheduleAnyway")
 		}
-		oneOf(p, o, at("whenUnsatisfiable"), c.WhenUnsatisfiable, corev1.DoNotSchedule, corev1.ScheduleAnyway)
+		if c.WhenUnsatisfiable != corev1.DoNotSchedule && c.WhenUnsatisfiable != corev1.ScheduleAnyway {
+			oneOf(p, o, at("whenUnsatisfiable"), c.WhenUnsatisfiable, corev1.DoNotSchedule, corev1.ScheduleAnyway)
+		}
 	}
 	for i, c := range s.TopologySpreadConstraints {
 		for _, other := range s.TopologySpreadConstraints[:i] {
@@ -286,7 +288,7 @@ func podValues(p *Pass, pods pods) {
 		default:
 			oneOf(p, o, at("imagePullPolicy"), c.ImagePullPolicy, corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever)
 		}
-		if sc := c.SecurityContext; sc != nil {
+		if sc := c.SecurityContext; sc != nil && (sc.RunAsUser != nil || sc.RunAsGroup != nil) {
 			userID(p, o, at("securityContext."), "runAsUser", sc.RunAsUser)
 			userID(p, o, at("securityContext."), "runAsGroup", sc.RunAsGroup)
 		}

@@ -94,7 +94,7 @@ func portRules() []Rule {
 		Doc:      "A topology spread whose selector does not find the pods that have it spreads none of them.",
 		Source:   "Kubernetes documentation, 'Pod Topology Spread Constraints', Implicit conventions",
 		Run: func(p *Pass) {
-			p.eachPods(func(q pods) {
+			p.eachPods(func(q *pods) {
 				for i, c := range q.spec.TopologySpreadConstraints {
 					if c.LabelSelector != nil && !q.selectedBy(c.LabelSelector) {
 						p.Report(q.of, fmt.Sprintf("%s.topologySpreadConstraints[%d].labelSelector", q.at, i), selectorText(c.LabelSelector)+" does not select the pods themselves", "select their labels")
@@ -124,7 +124,7 @@ func portRules() []Rule {
 				if len(x.in[o.ID.Namespace]) == 0 || temporary(b.Spec.Selector) || x.elsewhere(o.ID.Namespace, b.Spec.Selector) {
 					continue
 				}
-				if len(x.selected(o.ID.Namespace, b.Spec.Selector)) == 0 {
+				if len(x.budgets[o]) == 0 {
 					p.Report(o, "spec.selector", "selects no pods: "+selectorText(b.Spec.Selector), "select the labels of a pod template")
 				}
 			}
@@ -188,23 +188,25 @@ func targetPorts(p *Pass) {
 			continue
 		}
 		for i, port := range service.Spec.Ports {
-			target, field := port.TargetPort, fmt.Sprintf("spec.ports[%d].targetPort", i)
-			if port.Name != "" {
-				field = "spec.ports[" + port.Name + "].targetPort"
+			target, field := port.TargetPort, func() string {
+				if port.Name != "" {
+					return "spec.ports[" + port.Name + "].targetPort"
+				}
+				return fmt.Sprintf("spec.ports[%d].targetPort", i)
 			}
 			if target == (intstr.IntOrString{}) {
 				target = intstr.FromInt32(port.Port)
 			}
 			if target.Type == intstr.String && target.StrVal != "" && strings.Trim(target.StrVal, "0123456789") == "" {
-				p.Report(o, field, fmt.Sprintf("%q is the name of a port, and a name has a letter", target.StrVal), "write the number without quotes")
+				p.Report(o, field(), fmt.Sprintf("%q is the name of a port, and a name has a letter", target.StrVal), "write the number without quotes")
 				continue
 			}
-			if !slices.ContainsFunc(selected, func(q pods) bool { return q.listens(target, protocolOf(port.Protocol)) }) {
+			if !slices.ContainsFunc(selected, func(q *pods) bool { return q.listens(target, protocolOf(port.Protocol)) }) {
 				text := target.String()
 				if port.Protocol != "" && port.Protocol != corev1.ProtocolTCP {
 					text += "/" + string(port.Protocol)
 				}
-				p.Report(o, field, fmt.Sprintf("%s has no port %s", selected[0].of.ID, text), "its ports are "+selected[0].portsText())
+				p.Report(o, field(), fmt.Sprintf("%s has no port %s", selected[0].of.ID, text), "its ports are "+selected[0].portsText())
 			}
 		}
 	}
@@ -219,7 +221,7 @@ func protocolOf(p corev1.Protocol) corev1.Protocol {
 
 // listens reports whether a container of the pods has the port, or may have the
 // number, since it states no ports at all.
-func (p pods) listens(port intstr.IntOrString, protocol corev1.Protocol) bool {
+func (p *pods) listens(port intstr.IntOrString, protocol corev1.Protocol) bool {
 	found, containers := false, 0
 	p.eachContainer(func(list string, c *corev1.Container) {
 		if !serves(list, c) {
@@ -244,7 +246,7 @@ func serves(list string, c *corev1.Container) bool {
 	return list == "containers" || c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
 }
 
-func (p pods) portsText() string {
+func (p *pods) portsText() string {
 	var list []string
 	p.eachContainer(func(where string, c *corev1.Container) {
 		if serves(where, c) && len(c.Ports) > 0 {
@@ -314,7 +316,7 @@ func overlaps(p *Pass) {
 // eachProbe calls do for each probe and hook of each container that names a
 // port.
 func eachProbe(p *Pass, do func(o *Object, field string, port intstr.IntOrString, c *corev1.Container)) {
-	p.eachPods(func(q pods) {
+	p.eachPods(func(q *pods) {
 		q.eachContainer(func(list string, c *corev1.Container) {
 			at := func(field string) string { return q.at + "." + list + "[" + c.Name + "]." + field }
 			handler := func(field string, http *corev1.HTTPGetAction, tcp *corev1.TCPSocketAction) {
@@ -355,7 +357,7 @@ func eachProbe(p *Pass, do func(o *Object, field string, port intstr.IntOrString
 // portVariables reports the variables by which servers take their port, where
 // it is none of the container's.
 func portVariables(p *Pass) {
-	p.eachPods(func(q pods) {
+	p.eachPods(func(q *pods) {
 		q.eachContainer(func(list string, c *corev1.Container) {
 			if len(c.Ports) == 0 {
 				return

@@ -116,18 +116,19 @@ func clusterScoped(kind string) bool {
 // eachReference calls do for each reference of each object. What it is given
 // is good until do returns.
 func (s *Set) eachReference(do func(*reference)) {
+	r := new(reference)
 	for _, p := range s.allPods() {
-		r := reference{from: p.of, at: fieldPath{text: []byte(p.at)}}
+		*r = reference{from: p.of, at: fieldPath{text: append(r.at.text[:0], p.at...)}}
 		r.pod(s, p, do)
 	}
 	homes := s.homes()
 	for _, o := range s.Objects() {
-		r := reference{from: o}
+		*r = reference{from: o, at: fieldPath{text: r.at.text[:0]}}
 		if ns := o.ID.Namespace; homes != nil && !homes[ns] {
 			homes[ns] = true // once is enough
 			end := r.at.push("metadata.namespace")
 			r.to, r.home = object.ID{Kind: "Namespace", Name: ns}, true
-			do(&r)
+			do(r)
 			r.at.cut(end)
 			r.home = false
 		}
@@ -144,7 +145,7 @@ func (s *Set) eachReference(do func(*reference)) {
 			if secret := As[*corev1.Secret](o); secret != nil && secret.Type == corev1.SecretTypeServiceAccountToken {
 				end := r.at.push("metadata.annotations[", corev1.ServiceAccountNameKey, "]")
 				r.to = object.ID{Kind: "ServiceAccount", Namespace: o.ID.Namespace, Name: secret.Annotations[corev1.ServiceAccountNameKey]}
-				do(&r)
+				do(r)
 				r.at.cut(end)
 			}
 		case o.ID.Group == "" && o.ID.Kind == "ConfigMap":
@@ -362,7 +363,7 @@ func (r *reference) serviceAccount(a *corev1.ServiceAccount, do func(*reference)
 	}
 }
 
-func (r *reference) pod(s *Set, p pods, do func(*reference)) {
+func (r *reference) pod(s *Set, p *pods, do func(*reference)) {
 	refer := func(kind, name, key string, optional *bool) {
 		if name != "" && (optional == nil || !*optional) {
 			r.to, r.key = object.ID{Kind: kind, Namespace: p.of.ID.Namespace, Name: name}, key
@@ -436,10 +437,10 @@ func (r *reference) pod(s *Set, p pods, do func(*reference)) {
 			r.at.cut(end)
 		}
 		for i := range c.Command {
-			r.addresses(s, c.Command[i], &p, do, ".command[", strconv.Itoa(i), "]")
+			r.addresses(s, c.Command[i], p, do, ".command[", strconv.Itoa(i), "]")
 		}
 		for i := range c.Args {
-			r.addresses(s, c.Args[i], &p, do, ".args[", strconv.Itoa(i), "]")
+			r.addresses(s, c.Args[i], p, do, ".args[", strconv.Itoa(i), "]")
 		}
 		for i := range c.VolumeMounts {
 			// A file of a volume by its key: where the key is not there, the
@@ -520,7 +521,7 @@ func (r *reference) pod(s *Set, p pods, do func(*reference)) {
 
 // claims reports whether a StatefulSet makes the claim of a volume: one of its
 // templates has the name of the volume, and takes its place.
-func (p pods) claims(volume string) bool {
+func (p *pods) claims(volume string) bool {
 	if p.of.ID.Kind != "StatefulSet" {
 		return false
 	}
@@ -558,9 +559,9 @@ func flexSecret(v *corev1.Volume) *corev1.LocalObjectReference {
 
 // variable follows a variable of a container: to the key that it comes from, or
 // to the Services that its value names.
-func (r *reference) variable(s *Set, p pods, v *corev1.EnvVar, refer func(kind, name, key string, optional *bool), do func(*reference)) {
+func (r *reference) variable(s *Set, p *pods, v *corev1.EnvVar, refer func(kind, name, key string, optional *bool), do func(*reference)) {
 	if v.ValueFrom == nil {
-		r.addresses(s, v.Value, &p, do, ".env[", v.Name, "]")
+		r.addresses(s, v.Value, p, do, ".env[", v.Name, "]")
 		return
 	}
 	end := r.at.push(".env[", v.Name, "]")

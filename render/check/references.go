@@ -99,17 +99,19 @@ type wrong struct {
 // follows them if nobody has.
 func (s *Set) wrongReferences() []wrong {
 	s.wrongOnce.Do(func() {
-		s.read = make(map[object.ID]map[string]bool)
+		s.read = make(map[object.ID][]string)
+		var last object.ID // a pod often takes several keys of one object
+		there := false
 		s.eachReference(func(r *reference) {
-			if r.to.Group == "" && (r.to.Kind == "ConfigMap" || r.to.Kind == "Secret") {
-				keys := s.read[r.to]
-				if keys == nil {
-					keys = make(map[string]bool)
-					s.read[r.to] = keys
-				}
-				keys[r.key] = true
+			if r.to != last {
+				last, there = r.to, s.exists(r.to)
 			}
-			if r.to.Group == "" && r.to.Kind == "Service" && s.exists(r.to) {
+			if r.to.Group == "" && (r.to.Kind == "ConfigMap" || r.to.Kind == "Secret") {
+				if keys := s.read[r.to]; !slices.Contains(keys, r.key) {
+					s.read[r.to] = append(keys, r.key)
+				}
+			}
+			if r.to.Group == "" && r.to.Kind == "Service" && there {
 				call, leads := r.address && r.inPod, !r.address && (r.from.ID.Kind == "Ingress" || r.from.ID.Kind == "IngressRoute")
 				if call || leads {
 					u := use{from: r.from, at: r.at.String(), to: r.to, call: call}
@@ -119,7 +121,7 @@ func (s *Set) wrongReferences() []wrong {
 					s.uses = append(s.uses, u)
 				}
 			}
-			if w := s.check(r); w.rule != "" {
+			if w := s.check(r, there); w.rule != "" {
 				w.from, w.field = r.from, r.at.String()
 				s.wrong = append(s.wrong, w)
 			}
@@ -128,10 +130,10 @@ func (s *Set) wrongReferences() []wrong {
 	return s.wrong
 }
 
-// check returns what is wrong with a reference, and no rule where what it
-// names is there, under check or elsewhere.
-func (s *Set) check(r *reference) wrong {
-	if r.home || !s.exists(r.to) {
+// check returns what is wrong with a reference, and no rule where what it names
+// is there, under check or elsewhere, with the key and port.
+func (s *Set) check(r *reference, there bool) wrong {
+	if r.home || !there {
 		rule := "reference"
 		if r.address {
 			rule = "address"
@@ -169,11 +171,12 @@ func (s *Set) check(r *reference) wrong {
 		}
 	}
 	if r.key != "" {
-		if keys, closed := s.keys(r.to); closed && !slices.Contains(keys, r.key) {
-			if len(keys) == 0 {
-				return wrong{rule: "reference-key", problem: r.to.String() + " has no key " + r.key, remedy: "it has none"}
+		if keys := s.keys(r.to); keys.closed && !keys.has(r.key) {
+			remedy := "it has none"
+			if list := keys.list(); len(list) > 0 {
+				remedy = "its keys are " + strings.Join(list, ", ")
 			}
-			return wrong{rule: "reference-key", problem: r.to.String() + " has no key " + r.key, remedy: "its keys are " + strings.Join(keys, ", ")}
+			return wrong{rule: "reference-key", problem: r.to.String() + " has no key " + r.key, remedy: remedy}
 		}
 	}
 	return wrong{}
@@ -280,38 +283,53 @@ func (s *Set) ports(id object.ID) (ports []corev1.ServicePort, closed bool) {
 	return nil, false
 }
 
-// keys returns the keys of a ConfigMap or Secret, sorted, and whether it can
-// have no others.
-func (s *Set) keys(id object.ID) (keys []string, closed bool) {
+// keys are those of a ConfigMap or Secret, wherever they are known from.
+type keys struct {
+	names []string
+	text  map[string]string
+	bytes map[string][]byte
+	// closed reports that there can be no others.
+	closed bool
+}
+
+// has reports whether a key is among them.
+func (k keys) has(key string) bool {
+	_, isText := k.text[key]
+	_, isBytes := k.bytes[key]
+	return isText || isBytes || slices.Contains(k.names, key)
+}
+
+// list returns them all, sorted, each once.
+func (k keys) list() []string {
+	list := slices.Concat(k.names, sortedKeys(k.text), sortedKeys(k.bytes))
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// keys returns the keys of a ConfigMap or Secret.
+func (s *Set) keys(id object.ID) keys {
 	if e := s.Elsewhere(id); e != nil {
-		keys = slices.Clone(e.Keys)
-		slices.Sort(keys)
-		return keys, e.Keys != nil
+		return keys{names: e.Keys, closed: e.Keys != nil}
 	}
 	if made, ok := s.known().made[id]; ok {
-		return made, made != nil
+		return keys{names: made, closed: made != nil}
 	}
 	o := s.get(id)
 	if o == nil {
-		return nil, false
+		return keys{}
 	}
 	switch id.Kind {
 	case "Secret":
 		// One without values is filled in by the cluster or by people.
-		secret := As[*corev1.Secret](o)
-		if secret == nil || len(secret.Data)+len(secret.StringData) == 0 {
-			return nil, false
+		if secret := As[*corev1.Secret](o); secret != nil && len(secret.Data)+len(secret.StringData) > 0 {
+			return keys{text: secret.StringData, bytes: secret.Data, closed: true}
 		}
-		keys = append(sortedKeys(secret.Data), sortedKeys(secret.StringData)...)
 	case "ConfigMap":
-		m := As[*corev1.ConfigMap](o)
-		if m == nil {
-			return nil, false
+		if m := As[*corev1.ConfigMap](o); m != nil {
+			return keys{text: m.Data, bytes: m.BinaryData, closed: true}
 		}
-		keys = append(sortedKeys(m.Data), sortedKeys(m.BinaryData)...)
 	}
-	slices.Sort(keys)
-	return slices.Compact(keys), true
+	return keys{}
 }
 
 // providers are the providers of Traefik that have middlewares, by the suffix
@@ -398,11 +416,12 @@ func unreadKeys(p *Pass) {
 	p.wrongReferences()
 	read := p.read
 	orphans := func(o *Object, keys []string, elsewhere func(string) bool) {
-		if read[o.ID][""] { // something reads it whole
+		read := read[o.ID]
+		if slices.Contains(read, "") { // something reads it whole
 			return
 		}
 		for _, key := range keys {
-			if !read[o.ID][key] && (elsewhere == nil || !elsewhere(key)) {
+			if !slices.Contains(read, key) && (elsewhere == nil || !elsewhere(key)) {
 				p.Report(o, "", "nothing reads the key "+key, "remove it, or say who does")
 			}
 		}
@@ -416,8 +435,8 @@ func unreadKeys(p *Pass) {
 		if o.Layer == "" && len(read[o.ID]) == 0 {
 			continue // outside a Tree, its reader may be in other files
 		}
-		if keys, closed := p.keys(o.ID); closed && !o.AllRead {
-			orphans(o, keys, nil)
+		if keys := p.keys(o.ID); keys.closed && !o.AllRead {
+			orphans(o, keys.list(), nil)
 		}
 	}
 }

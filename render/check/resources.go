@@ -76,7 +76,7 @@ func resourceRules() []Rule {
 					p.Report(o, field, q.String()+" is "+bytes(*q), "the size of a volume is written as 1Gi")
 				}
 			}
-			p.eachPods(func(pods pods) {
+			p.eachPods(func(pods *pods) {
 				for i := range pods.spec.Volumes {
 					if v := &pods.spec.Volumes[i]; v.EmptyDir != nil {
 						volume(pods.of, pods.at+".volumes["+v.Name+"].emptyDir.sizeLimit", v.EmptyDir.SizeLimit)
@@ -98,7 +98,7 @@ func resourceRules() []Rule {
 
 // eachResources calls do for the resources of each container and of each pod.
 func eachResources(p *Pass, do func(o *Object, at func(string) string, r *corev1.ResourceRequirements)) {
-	p.eachPods(func(pods pods) {
+	p.eachPods(func(pods *pods) {
 		pods.eachContainer(func(list string, c *corev1.Container) {
 			do(pods.of, func(field string) string { return pods.at + "." + list + "[" + c.Name + "].resources." + field }, &c.Resources)
 		})

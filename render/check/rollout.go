@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -35,7 +34,7 @@ func rolloutRules() []Rule {
 					}
 				}
 			}
-			p.eachPods(func(pods pods) {
+			p.eachPods(func(pods *pods) {
 				grace := gracePeriod(pods.spec)
 				pods.eachContainer(func(list string, c *corev1.Container) {
 					if c.Lifecycle == nil || c.Lifecycle.PreStop == nil || c.Lifecycle.PreStop.Sleep == nil {
@@ -88,7 +87,7 @@ func rolloutRules() []Rule {
 		Doc:      "The hook before a pod's end counts against its grace period: what the hook takes, the program lacks for its own end, and it is killed.",
 		Source:   "Kubernetes documentation, 'Pod Lifecycle', Termination of Pods",
 		Run: func(p *Pass) {
-			p.eachPods(func(pods pods) {
+			p.eachPods(func(pods *pods) {
 				grace := gracePeriod(pods.spec)
 				pods.eachContainer(func(list string, c *corev1.Container) {
 					if c.Lifecycle == nil || c.Lifecycle.PreStop == nil {
@@ -106,14 +105,13 @@ func rolloutRules() []Rule {
 		Doc:      "A PodDisruptionBudget that lets no pod go blocks every drain of the node, and every upgrade that drains it. So do two of them over one pod, which no eviction can satisfy.",
 		Source:   "Kubernetes documentation, 'Specifying a Disruption Budget for your Application'; Kubernetes, pkg/registry/core/pod/storage/eviction.go: more than one PodDisruptionBudget",
 		Run: func(p *Pass) {
-			scaled := sync.OnceValue(p.autoscaled)
 			first := make(map[*Object]*Object)
 			for _, o := range p.Kind("policy", "PodDisruptionBudget") {
 				b := As[*policyv1.PodDisruptionBudget](o)
 				if b == nil {
 					continue
 				}
-				for _, pods := range p.podIndex().selected(o.ID.Namespace, b.Spec.Selector) {
+				for _, pods := range p.podIndex().budgets[o] {
 					if other := first[pods.of]; other != nil && other.ID != o.ID {
 						p.Report(o, "spec.selector", "selects the pods of "+pods.of.ID.String()+", and so does "+other.ID.String()+": they can never be evicted", "let one budget have them")
 						break
@@ -140,7 +138,7 @@ func rolloutRules() []Rule {
 					}
 					continue
 				}
-				if count, ok := p.fewest(scaled(), o.ID.Namespace, b.Spec.Selector); ok && least.IntVal >= count {
+				if count, ok := p.fewest(p.podIndex().budgets[o]); ok && least.IntVal >= count {
 					p.Report(o, "spec.minAvailable", fmt.Sprintf("is %d, and there can be %d: every drain of a node waits for ever", least.IntVal, count), "state maxUnavailable: 1")
 				}
 			}
@@ -261,6 +259,11 @@ type scale struct {
 
 // autoscaled returns what autoscalers make of their targets.
 func (s *Set) autoscaled() map[object.ID]scale {
+	s.scaledOnce.Do(func() { s.scaled = s.readAutoscalers() })
+	return s.scaled
+}
+
+func (s *Set) readAutoscalers() map[object.ID]scale {
 	all := make(map[object.ID]scale)
 	for _, o := range s.Kind("autoscaling", "HorizontalPodAutoscaler") {
 		h := As[*autoscalingv2.HorizontalPodAutoscaler](o)
@@ -277,15 +280,15 @@ func (s *Set) autoscaled() map[object.ID]scale {
 	return all
 }
 
-// fewest returns how many pods of a namespace a selector finds at the least,
-// and false where that is not known.
-func (s *Set) fewest(scaled map[object.ID]scale, namespace string, by *metav1.LabelSelector) (count int32, ok bool) {
-	for _, pods := range s.podIndex().selected(namespace, by) {
+// fewest returns how many pods there are of these at the least, and false where
+// that is not known.
+func (s *Set) fewest(list []*pods) (count int32, ok bool) {
+	for _, pods := range list {
 		if kind := pods.of.ID.Kind; kind != "Deployment" && kind != "StatefulSet" {
 			return 0, false
 		}
 		ok = true
-		if a, found := scaled[pods.of.ID]; found {
+		if a, found := s.autoscaled()[pods.of.ID]; found {
 			count += a.least
 		} else {
 			count += replicas(pods.replicas)

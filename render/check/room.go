@@ -46,8 +46,8 @@ func roomRules() []Rule {
 					if m.Resource.Target.AverageUtilization == nil || target == nil {
 						continue
 					}
-					pods, ok := podsOf(target)
-					if !ok {
+					pods := podsOf(target)
+					if pods == nil {
 						continue
 					}
 					for k := range pods.spec.Containers {

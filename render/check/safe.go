@@ -94,7 +94,7 @@ func safeRules() []Rule {
 		Doc:      "A capability that there is not is neither given nor taken away.",
 		Source:   "Linux manual, capabilities(7); Kubernetes documentation, 'Configure a Security Context for a Pod or Container', Set capabilities: without the prefix CAP_",
 		Run: func(p *Pass) {
-			p.eachPods(func(pods pods) {
+			p.eachPods(func(pods *pods) {
 				pods.eachContainer(func(list string, c *corev1.Container) {
 					if c.SecurityContext == nil || c.SecurityContext.Capabilities == nil {
 						return
@@ -169,7 +169,7 @@ func eachImage(p *Pass, do func(o *Object, field, image string, named bool, err 
 		err   error
 	}
 	read := make(map[string]answer)
-	p.eachPods(func(pods pods) {
+	p.eachPods(func(pods *pods) {
 		pods.eachContainer(func(list string, c *corev1.Container) {
 			a, known := read[c.Image]
 			if !known {
@@ -217,7 +217,7 @@ func podSecurity(p *Pass, levelFor func(*corev1.Namespace) (api.LevelVersion, st
 	for _, o := range p.Kind("", "Namespace") {
 		namespaces[o.ID.Name] = As[*corev1.Namespace](o)
 	}
-	p.eachPods(func(pods pods) {
+	p.eachPods(func(pods *pods) {
 		level, says, ok := levelFor(namespaces[pods.of.ID.Namespace])
 		if !ok {
 			return
@@ -299,7 +299,7 @@ func bound(p *Pass, o *Object, ref rbacv1.RoleRef, subjects []rbacv1.Subject) {
 // secretTexts reports values that look like a secret, without saying them.
 func secretTexts(p *Pass) {
 	const remedy = "put it into a Secret, and refer to its key"
-	p.eachPods(func(pods pods) {
+	p.eachPods(func(pods *pods) {
 		pods.eachContainer(func(list string, c *corev1.Container) {
 			at := func(field string) string { return pods.at + "." + list + "[" + c.Name + "]." + field }
 			for i := range c.Env {
@@ -470,7 +470,7 @@ func tokens(p *Pass) {
 			}
 		}
 	}
-	p.eachPods(func(pods pods) {
+	p.eachPods(func(pods *pods) {
 		a := account{pods.of.ID.Namespace, pods.spec.ServiceAccountName}
 		if a.name == "" {
 			a.name = "default"

@@ -18,24 +18,27 @@ import (
 type Set struct {
 	objects   []*Object
 	byID      map[object.ID]*Object
-	byKind    map[schema.GroupKind][]*Object
+	byKind    map[schema.GroupKind]*[]*Object
 	elsewhere map[object.ID]*Elsewhere
 	others    []*Elsewhere
+	twice     []*Object // those before which another one has their identity
 
 	// What several rules need is made once, by the first of them.
 	podsOnce     sync.Once
-	pods         []pods
+	pods         []*pods
 	indexOnce    sync.Once
 	index        podIndex
 	policiesOnce sync.Once
 	network      policies
 	knownOnce    sync.Once
 	knows        known
+	scaledOnce   sync.Once
+	scaled       map[object.ID]scale
 	wrongOnce    sync.Once
 	wrong        []wrong
 	// read are the keys of ConfigMaps and Secrets that something reads, an
 	// empty one where it reads them all.
-	read map[object.ID]map[string]bool
+	read map[object.ID][]string
 	// uses are the Services that pods call and Ingresses lead to.
 	uses []use
 }
@@ -58,9 +61,10 @@ type Object struct {
 	// the ConfigMap.
 	AllRead bool
 
-	index int
-	once  sync.Once
-	typed object.Object // of an unstructured object, in its Go type
+	index   int
+	builtin *kind // nil where the kind is not Kubernetes' own, or its version is not known
+	once    sync.Once
+	typed   object.Object // of an unstructured object, in its Go type
 
 	fieldsOnce sync.Once
 	asFields   map[string]any
@@ -90,18 +94,26 @@ func NewSet(objects []*Object, elsewhere []*Elsewhere) *Set {
 	s := &Set{
 		objects:   objects,
 		byID:      make(map[object.ID]*Object, len(objects)),
-		byKind:    make(map[schema.GroupKind][]*Object),
+		byKind:    make(map[schema.GroupKind]*[]*Object),
 		elsewhere: make(map[object.ID]*Elsewhere, len(elsewhere)),
 		others:    elsewhere,
 	}
 	for i, o := range objects {
 		o.index = i
 		o.ID = object.IDOf(o.Object)
+		o.builtin = builtinKind(o.Object)
 		if s.byID[o.ID] == nil {
 			s.byID[o.ID] = o
+		} else {
+			s.twice = append(s.twice, o)
 		}
 		kind := schema.GroupKind{Group: o.ID.Group, Kind: o.ID.Kind}
-		s.byKind[kind] = append(s.byKind[kind], o)
+		list := s.byKind[kind]
+		if list == nil {
+			list = new([]*Object)
+			s.byKind[kind] = list
+		}
+		*list = append(*list, o)
 	}
 	for _, e := range elsewhere {
 		if s.elsewhere[e.ID] == nil {
@@ -117,7 +129,10 @@ func (s *Set) Objects() []*Object { return s.objects }
 // Kind returns the objects of a kind, in the same order. The group is empty
 // for the core group.
 func (s *Set) Kind(group, kind string) []*Object {
-	return s.byKind[schema.GroupKind{Group: group, Kind: kind}]
+	if list := s.byKind[schema.GroupKind{Group: group, Kind: kind}]; list != nil {
+		return *list
+	}
+	return nil
 }
 
 // Get returns the object of that identity, or nil. Where there are several,
@@ -190,7 +205,7 @@ func sortedKeys[K ~string, V any](maps ...map[K]V) []K {
 func Declare(o object.Object) Elsewhere {
 	e := Elsewhere{ID: object.IDOf(o)}
 	under := &Object{Object: o, ID: e.ID}
-	if p, ok := podsOf(under); ok {
+	if p := podsOf(under); p != nil {
 		e.Labels = p.labels
 	}
 	switch {

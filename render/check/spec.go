@@ -64,7 +64,7 @@ func each[T interface {
 	comparable
 }](p *Pass, group, kind string, do func(*Pass, *Object, T)) {
 	for _, o := range p.Kind(group, kind) {
-		if _, ok := builtinKind(o); !ok {
+		if o.builtin == nil {
 			continue
 		}
 		var none T
@@ -398,7 +398,9 @@ func networkPolicySpec(p *Pass, o *Object, n *networkingv1.NetworkPolicy) {
 		p.Report(o, "spec.policyTypes", "has more than two", "it is Ingress, Egress or both")
 	}
 	for i, t := range n.Spec.PolicyTypes {
-		stated(p, o, fmt.Sprintf("spec.policyTypes[%d]", i), t, networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress)
+		if t != networkingv1.PolicyTypeIngress && t != networkingv1.PolicyTypeEgress {
+			stated(p, o, fmt.Sprintf("spec.policyTypes[%d]", i), t, networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress)
+		}
 	}
 	way := func(direction string, i int, peers string, list []networkingv1.NetworkPolicyPeer, ports []networkingv1.NetworkPolicyPort) {
 		at := func(field string) string { return fmt.Sprintf("spec.%s[%d].%s", direction, i, field) }
@@ -425,15 +427,16 @@ func networkPolicySpec(p *Pass, o *Object, n *networkingv1.NetworkPolicy) {
 			}
 		}
 		for k, port := range ports {
-			if port.Protocol != nil {
+			if port.Protocol != nil && *port.Protocol != corev1.ProtocolTCP {
 				stated(p, o, at(fmt.Sprintf("ports[%d].protocol", k)), *port.Protocol, corev1.ProtocolTCP, corev1.ProtocolUDP, corev1.ProtocolSCTP)
 			}
-			if port.Port != nil {
-				if port.Port.Type == intstr.Int && port.Port.IntVal < 1 {
-					p.Report(o, at(fmt.Sprintf("ports[%d].port", k)), fmt.Sprintf("%d: must be from 1 to 65535", port.Port.IntVal), "")
+			if n := port.Port; n != nil && (n.Type == intstr.String || n.IntVal < 1 || n.IntVal > 65535) {
+				field := at(fmt.Sprintf("ports[%d].port", k))
+				if n.Type == intstr.Int && n.IntVal < 1 {
+					p.Report(o, field, fmt.Sprintf("%d: must be from 1 to 65535", n.IntVal), "")
 					continue
 				}
-				targetPort(p, o, at(fmt.Sprintf("ports[%d].port", k)), *port.Port)
+				targetPort(p, o, field, *n)
 			}
 			if end := port.EndPort; end != nil && (port.Port == nil || port.Port.Type != intstr.Int || *end < port.Port.IntVal) {
 				p.Report(o, at(fmt.Sprintf("ports[%d].endPort", k)), fmt.Sprintf("%d: must be no less than port, which must be a number", *end), "")

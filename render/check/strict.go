@@ -25,10 +25,10 @@ func strictRules() []Rule {
 				if !ok {
 					continue // Go has checked it
 				}
-				if k, ok := builtinKind(o); ok {
+				if o.builtin != nil {
 					s.secret = o.ID.Kind == "Secret"
 					s.report = func(field, problem, remedy string) { p.Report(o, field, problem, remedy) }
-					s.value(k.goType.Elem(), u.Object, "")
+					s.value(o.builtin.goType.Elem(), u.Object, "")
 				}
 			}
 		},
