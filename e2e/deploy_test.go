@@ -325,7 +325,7 @@ func change(t *testing.T, c cluster) {
 	}
 	before := state()
 	out := w.must(0, "-tag", "b", "-dry-run")
-	w.says(out, "change  Deployment "+w.namespace+"/web", "spec.template.spec.containers[web].image: "+registry+"web:a", registry+"web:b", "spec.ports[http].port: 8080", "0 to create, 4 to change, 0 to delete")
+	w.says(out, "change  Deployment "+w.namespace+"/web", "spec.template.spec.containers[web].image: "+registry+"web:a", registry+"web:b", "+   spec.ports[8080]:", "0 to create, 4 to change, 0 to delete")
 	if after := state(); after != before {
 		t.Errorf("the dry run changed the cluster:\n%s\n%s", before, after)
 	}
