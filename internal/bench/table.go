@@ -81,8 +81,8 @@ type target struct {
 
 var targets = []target{
 	{nameRender, 4, nameMake, 4, 2},
-	{nameRender, 1_000, nameJSON, 1_000, 1.5},
-	{nameRender, 10_000, nameJSON, 10_000, 1.5},
+	{nameRender, 1_000, nameJSON, 1_000, 2.5},
+	{nameRender, 10_000, nameJSON, 10_000, 2.5},
 	{nameRender, 1_000, nameSigs, 1_000, 0.1},
 	{nameRender, 10_000, nameSigs, 10_000, 0.1},
 	{nameRender, 10_000, nameRender, 1_000, 11},
