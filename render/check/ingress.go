@@ -30,8 +30,9 @@ func ingressRules() []Rule {
 				host, path string
 				pathType   networkingv1.PathType
 			}
-			seen := make(map[address][]*Object)
-			for _, o := range p.Kind("networking.k8s.io", "Ingress") {
+			all := p.Kind("networking.k8s.io", "Ingress")
+			seen := make(map[address][]*Object, len(all))
+			for _, o := range all {
 				i := As[*networkingv1.Ingress](o)
 				if i == nil {
 					continue

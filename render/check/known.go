@@ -31,7 +31,7 @@ func (s *Set) known() *known {
 		k := known{
 			kinds:      make(map[schema.GroupKind]bool, len(s.byKind)),
 			namespaces: map[string]bool{"default": true, "kube-system": true, "kube-public": true, "kube-node-lease": true},
-			made:       make(map[object.ID][]string),
+			made:       make(map[object.ID][]string, len(s.Kind("networking.k8s.io", "Ingress"))), // their certificates, mostly
 			joined:     make(map[object.ID]bool),
 			tables:     make(map[schema.GroupKind][]refers),
 		}
@@ -90,14 +90,17 @@ func (s *Set) homes() map[string]bool {
 	return homes
 }
 
+// certificateKeys are the keys of a Secret that cert-manager fills.
+var certificateKeys = []string{"ca.crt", corev1.TLSCertKey, corev1.TLSPrivateKeyKey}
+
 // makes notes what a controller makes of an object.
 func (k *known) makes(o *Object) {
-	secret := func(name string, keys ...string) {
+	secret := func(name string, keys []string) {
 		if name != "" {
 			k.made[object.ID{Kind: "Secret", Namespace: o.ID.Namespace, Name: name}] = keys
 		}
 	}
-	certificate := func(name string) { secret(name, "ca.crt", corev1.TLSCertKey, corev1.TLSPrivateKeyKey) }
+	certificate := func(name string) { secret(name, certificateKeys) }
 	text := func(path ...string) string {
 		s, _ := at(o.fields(), path...).(string)
 		return s
@@ -114,17 +117,17 @@ func (k *known) makes(o *Object) {
 		}
 	case schema.GroupKind{Kind: "Secret"}:
 		if s := As[*corev1.Secret](o); s != nil && s.Type == corev1.SecretTypeServiceAccountToken {
-			secret(o.ID.Name, "ca.crt", "namespace", "token")
+			secret(o.ID.Name, []string{"ca.crt", "namespace", "token"})
 		}
 	case schema.GroupKind{Group: certManager, Kind: "Certificate"}:
 		// Keystores and further formats bring further keys.
 		if at(o.fields(), "spec", "keystores") != nil || at(o.fields(), "spec", "additionalOutputFormats") != nil {
-			secret(text("spec", "secretName"))
+			secret(text("spec", "secretName"), nil)
 			return
 		}
 		certificate(text("spec", "secretName"))
 	case schema.GroupKind{Group: certManager, Kind: "Issuer"}:
-		secret(text("spec", "acme", "privateKeySecretRef", "name"))
+		secret(text("spec", "acme", "privateKeySecretRef", "name"), nil)
 	case schema.GroupKind{Group: gateway, Kind: "Gateway"}:
 		if !shimmed(o) {
 			return
@@ -141,13 +144,13 @@ func (k *known) makes(o *Object) {
 		}
 	case schema.GroupKind{Group: "external-secrets.io", Kind: "ExternalSecret"}:
 		if name := text("spec", "target", "name"); name != "" {
-			secret(name)
+			secret(name, nil)
 		} else {
-			secret(o.ID.Name)
+			secret(o.ID.Name, nil)
 		}
 	case schema.GroupKind{Group: "bitnami.com", Kind: "SealedSecret"}:
 		data, _ := at(o.fields(), "spec", "encryptedData").(map[string]any)
-		secret(o.ID.Name, sortedKeys(data)...)
+		secret(o.ID.Name, sortedKeys(data))
 	}
 }
 

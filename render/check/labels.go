@@ -29,8 +29,16 @@ type label struct{ namespace, key, value string }
 
 func (s *Set) podIndex() *podIndex {
 	s.indexOnce.Do(func() {
-		x := podIndex{in: make(map[string][]*pods), of: make(map[*Object]*pods), by: make(map[label][]*pods), services: make(map[*Object][]*pods), budgets: make(map[*Object][]*pods), declared: make(map[string][]map[string]string)}
-		for _, p := range s.allPods() {
+		all, services, budgets := s.allPods(), s.Kind("", "Service"), s.Kind("policy", "PodDisruptionBudget")
+		x := podIndex{
+			in:       make(map[string][]*pods),
+			of:       make(map[*Object]*pods, len(all)),
+			by:       make(map[label][]*pods, len(all)),
+			services: make(map[*Object][]*pods, len(services)),
+			budgets:  make(map[*Object][]*pods, len(budgets)),
+			declared: make(map[string][]map[string]string),
+		}
+		for _, p := range all {
 			if p.of.ID.Kind == "PodTemplate" {
 				continue // makes none by itself
 			}
@@ -46,12 +54,12 @@ func (s *Set) podIndex() *podIndex {
 				x.declared[e.ID.Namespace] = append(x.declared[e.ID.Namespace], e.Labels)
 			}
 		}
-		for _, o := range s.Kind("", "Service") {
+		for _, o := range services {
 			if selector := selectorOf(As[*corev1.Service](o)); selector != nil {
 				x.services[o] = x.selected(o.ID.Namespace, selector)
 			}
 		}
-		for _, o := range s.Kind("policy", "PodDisruptionBudget") {
+		for _, o := range budgets {
 			if b := As[*policyv1.PodDisruptionBudget](o); b != nil {
 				x.budgets[o] = x.selected(o.ID.Namespace, b.Spec.Selector)
 			}

@@ -89,8 +89,9 @@ type policies struct {
 
 func (s *Set) policies() *policies {
 	s.policiesOnce.Do(func() {
-		s.network = policies{in: make(map[*Object][]*policy), out: make(map[*Object][]*policy)}
-		for _, o := range s.Kind("networking.k8s.io", "NetworkPolicy") {
+		all := s.Kind("networking.k8s.io", "NetworkPolicy")
+		s.network = policies{in: make(map[*Object][]*policy, len(all)), out: make(map[*Object][]*policy, len(all))}
+		for _, o := range all {
 			n := As[*networkingv1.NetworkPolicy](o)
 			if n == nil {
 				continue
@@ -186,6 +187,9 @@ func (s *Set) mayInclude(namespace string, peers []networkingv1.NetworkPolicyPee
 // maySelectNamespace reports whether a selector may select a namespace: its
 // name is a label, and others are known where it is under check.
 func (s *Set) maySelectNamespace(selector *metav1.LabelSelector, name string) bool {
+	if ns, ok := namespaceOf(selector); ok && (ns != name || len(selector.MatchLabels)+len(selector.MatchExpressions) == 1) {
+		return ns == name
+	}
 	labels, open := map[string]string{corev1.LabelMetadataName: name}, true
 	if o := s.byID[object.ID{Kind: "Namespace", Name: name}]; o != nil {
 		open = false
@@ -328,9 +332,11 @@ func policyPorts(p *Pass) {
 
 func policyDNS(p *Pass) {
 	p.wrongReferences()
-	calls := make(map[*Object]bool)
+	calls := make(map[*Object]bool, len(p.allPods()))
 	for _, u := range p.uses {
-		calls[u.from] = calls[u.from] || u.call
+		if u.call {
+			calls[u.from] = true
+		}
 	}
 	dns := []side{
 		{namespace: "kube-system", labels: map[string]string{"k8s-app": "kube-dns"}, open: true},

@@ -65,10 +65,11 @@ func portRules() []Rule {
 		Doc:    "A probe or hook at a port name that its container lacks fails for ever: the container is killed, or never gets traffic.",
 		Source: "Kubernetes, pkg/probe/util.go: ResolveContainerPort",
 		Run: func(p *Pass) {
-			eachProbe(p, func(o *Object, field string, port intstr.IntOrString, c *corev1.Container) {
+			checkProbes(p, func(port intstr.IntOrString, c *corev1.Container) (problem, remedy string) {
 				if port.Type == intstr.String && !slices.ContainsFunc(c.Ports, func(p corev1.ContainerPort) bool { return p.Name == port.StrVal }) {
-					p.Report(o, field, fmt.Sprintf("container %s has no port %q", c.Name, port.StrVal), "its ports are "+containerPorts(c))
+					return fmt.Sprintf("container %s has no port %q", c.Name, port.StrVal), "its ports are " + containerPorts(c)
 				}
+				return "", ""
 			})
 		},
 	}, {
@@ -77,10 +78,11 @@ func portRules() []Rule {
 		Doc:      "A probe at a port that its container does not name looks at something else than what serves, or at nothing.",
 		Source:   "Kubernetes documentation, 'Configure Liveness, Readiness and Startup Probes'; kube-linter, check liveness-port",
 		Run: func(p *Pass) {
-			eachProbe(p, func(o *Object, field string, port intstr.IntOrString, c *corev1.Container) {
+			checkProbes(p, func(port intstr.IntOrString, c *corev1.Container) (problem, remedy string) {
 				if port.Type == intstr.Int && len(c.Ports) > 0 && !slices.ContainsFunc(c.Ports, func(p corev1.ContainerPort) bool { return p.ContainerPort == port.IntVal }) {
-					p.Report(o, field, fmt.Sprintf("container %s has no port %d", c.Name, port.IntVal), "its ports are "+containerPorts(c)+"; add the one that is looked at, or look at one of them")
+					return fmt.Sprintf("container %s has no port %d", c.Name, port.IntVal), "its ports are " + containerPorts(c) + "; add the one that is looked at, or look at one of them"
 				}
+				return "", ""
 			})
 		},
 	}, {
@@ -313,42 +315,44 @@ func overlaps(p *Pass) {
 	}
 }
 
-// eachProbe calls do for each probe and hook of each container that names a
-// port.
-func eachProbe(p *Pass, do func(o *Object, field string, port intstr.IntOrString, c *corev1.Container)) {
+// checkProbes looks at each port that a probe or a hook of a container names,
+// and reports what wrong says of it: nothing where the problem is empty.
+func checkProbes(p *Pass, wrong func(port intstr.IntOrString, c *corev1.Container) (problem, remedy string)) {
 	p.eachPods(func(q *pods) {
 		q.eachContainer(func(list string, c *corev1.Container) {
-			at := func(field string) string { return q.at + "." + list + "[" + c.Name + "]." + field }
-			handler := func(field string, http *corev1.HTTPGetAction, tcp *corev1.TCPSocketAction) {
+			look := func(of, handler string, port intstr.IntOrString) {
+				if problem, remedy := wrong(port, c); problem != "" {
+					p.Report(q.of, q.at+"."+list+"["+c.Name+"]."+of+"."+handler+".port", problem, remedy)
+				}
+			}
+			either := func(of string, http *corev1.HTTPGetAction, tcp *corev1.TCPSocketAction) {
 				switch {
 				case http != nil && http.Host == "":
-					do(q.of, at(field)+".httpGet.port", http.Port, c)
+					look(of, "httpGet", http.Port)
 				case tcp != nil && tcp.Host == "":
-					do(q.of, at(field)+".tcpSocket.port", tcp.Port, c)
+					look(of, "tcpSocket", tcp.Port)
 				}
 			}
-			for _, probe := range []struct {
-				field string
-				*corev1.Probe
-			}{{"startupProbe", c.StartupProbe}, {"livenessProbe", c.LivenessProbe}, {"readinessProbe", c.ReadinessProbe}} {
-				if probe.Probe == nil {
-					continue
+			probe := func(of string, probe *corev1.Probe) {
+				if probe == nil {
+					return
 				}
-				handler(probe.field, probe.HTTPGet, probe.TCPSocket)
+				either(of, probe.HTTPGet, probe.TCPSocket)
 				if probe.GRPC != nil {
-					do(q.of, at(probe.field)+".grpc.port", intstr.FromInt32(probe.GRPC.Port), c)
+					look(of, "grpc", intstr.FromInt32(probe.GRPC.Port))
 				}
 			}
-			if c.Lifecycle == nil {
-				return
-			}
-			for _, hook := range []struct {
-				field string
-				*corev1.LifecycleHandler
-			}{{"lifecycle.postStart", c.Lifecycle.PostStart}, {"lifecycle.preStop", c.Lifecycle.PreStop}} {
-				if hook.LifecycleHandler != nil {
-					handler(hook.field, hook.HTTPGet, hook.TCPSocket)
+			hook := func(of string, hook *corev1.LifecycleHandler) {
+				if hook != nil {
+					either(of, hook.HTTPGet, hook.TCPSocket)
 				}
+			}
+			probe("startupProbe", c.StartupProbe)
+			probe("livenessProbe", c.LivenessProbe)
+			probe("readinessProbe", c.ReadinessProbe)
+			if c.Lifecycle != nil {
+				hook("lifecycle.postStart", c.Lifecycle.PostStart)
+				hook("lifecycle.preStop", c.Lifecycle.PreStop)
 			}
 		})
 	})

@@ -99,7 +99,8 @@ type wrong struct {
 // follows them if nobody has.
 func (s *Set) wrongReferences() []wrong {
 	s.wrongOnce.Do(func() {
-		s.read = make(map[object.ID][]string)
+		s.read = make(map[object.ID][]string, len(s.Kind("", "ConfigMap"))+len(s.others))
+		s.uses = make([]use, 0, len(s.allPods())+len(s.Kind("networking.k8s.io", "Ingress")))
 		var last object.ID // a pod often takes several keys of one object
 		there := false
 		s.eachReference(func(r *reference) {

@@ -105,8 +105,9 @@ func rolloutRules() []Rule {
 		Doc:      "A PodDisruptionBudget that lets no pod go blocks every drain of the node, and every upgrade that drains it. So do two of them over one pod, which no eviction can satisfy.",
 		Source:   "Kubernetes documentation, 'Specifying a Disruption Budget for your Application'; Kubernetes, pkg/registry/core/pod/storage/eviction.go: more than one PodDisruptionBudget",
 		Run: func(p *Pass) {
-			first := make(map[*Object]*Object)
-			for _, o := range p.Kind("policy", "PodDisruptionBudget") {
+			all := p.Kind("policy", "PodDisruptionBudget")
+			first := make(map[*Object]*Object, len(all))
+			for _, o := range all {
 				b := As[*policyv1.PodDisruptionBudget](o)
 				if b == nil {
 					continue
@@ -119,7 +120,7 @@ func rolloutRules() []Rule {
 					first[pods.of] = o
 				}
 			}
-			for _, o := range p.Kind("policy", "PodDisruptionBudget") {
+			for _, o := range all {
 				b := As[*policyv1.PodDisruptionBudget](o)
 				if b == nil || b.Spec.Selector == nil {
 					continue
