@@ -33,6 +33,7 @@ func certManagerRules() []Rule {
 		ID:     "acme-edit-in-place",
 		Doc:    "With this annotation cert-manager's solver stands behind the redirect to HTTPS, and certificates stop renewing.",
 		Source: "cert-manager documentation, 'Annotated Ingress resource', Supported Annotations",
+		Alone:  true,
 		Run: func(p *Pass) {
 			const key = "acme.cert-manager.io/http01-edit-in-place"
 			for _, o := range p.Kind("networking.k8s.io", "Ingress") {
@@ -47,6 +48,7 @@ func certManagerRules() []Rule {
 		Severity: object.Warning,
 		Doc:      "cert-manager passes over an annotation that it does not know: where the issuer is meant, no certificate is ever issued.",
 		Source:   "cert-manager documentation, 'Annotated Ingress resource', Supported Annotations",
+		Alone:    true,
 		Run: func(p *Pass) {
 			for _, o := range p.Kind("networking.k8s.io", "Ingress") {
 				annotations := o.GetAnnotations()

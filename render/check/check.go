@@ -38,6 +38,10 @@ type Rule struct {
 	// Run looks at the objects and reports what is wrong. It must change
 	// nothing, since rules run at the same time.
 	Run func(*Pass)
+	// Alone reports that Run judges each object for itself, by nothing but the
+	// object. Such a rule gets the objects in parts, which is faster where
+	// there are many.
+	Alone bool
 }
 
 // Rules returns all rules, in the order of their documentation.
@@ -80,19 +84,11 @@ type Result struct {
 // objects have in their annotations. A rule that panics is a finding of its
 // own.
 func Run(set *Set, rules []Rule, waivers ...Waiver) Result {
-	passes := make([]Pass, len(rules))
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), len(rules)) {
-		wg.Go(func() {
-			for i := int(next.Add(1)) - 1; i < len(rules); i = int(next.Add(1)) - 1 {
-				passes[i] = Pass{Set: set, rule: rules[i]}
-				passes[i].run()
-			}
-		})
-	}
-	wg.Wait()
+	return judge(set, rules, partSize, waivers)
+}
 
+func judge(set *Set, rules []Rule, partSize int, waivers []Waiver) Result {
+	passes := run(set, rules, partSize)
 	type placed struct {
 		order   int
 		finding object.Finding
@@ -115,6 +111,45 @@ func Run(set *Set, rules []Rule, waivers ...Waiver) Result {
 	}
 	result.Findings = append(result.Findings, waives.idle()...)
 	return result
+}
+
+// partSize is how many objects a rule gets at once that judges each for itself:
+// as many as a core's cache holds, so that the next rule finds them there.
+const partSize = 512
+
+// run puts the objects to the rules, on all cores, and returns a pass for each
+// rule, or for each of its parts. They are in the order of the rules, and those
+// of one rule in the order of the objects.
+func run(set *Set, rules []Rule, partSize int) []*Pass {
+	var passes []*Pass
+	var tasks [][]*Pass // passes that are made one after the other
+	parts := set.parts(partSize)
+	alone := make([][]*Pass, len(parts))
+	for _, r := range rules {
+		if !r.Alone {
+			p := &Pass{Set: set, rule: r}
+			passes, tasks = append(passes, p), append(tasks, []*Pass{p})
+			continue
+		}
+		for i, part := range parts {
+			p := &Pass{Set: part, rule: r}
+			passes, alone[i] = append(passes, p), append(alone[i], p)
+		}
+	}
+	tasks = append(tasks, alone...)
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(tasks)) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(tasks); i = int(next.Add(1)) - 1 {
+				for _, p := range tasks[i] {
+					p.run()
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return passes
 }
 
 // broken reports that the rule itself cannot work.

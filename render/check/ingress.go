@@ -12,6 +12,7 @@ func ingressRules() []Rule {
 		ID:     "ingress-backend",
 		Doc:    "A rule of an Ingress without a path leads nowhere: its host answers 404.",
 		Source: "Traefik, pkg/provider/kubernetes/ingress: a rule without http is passed over",
+		Alone:  true,
 		Run: func(p *Pass) {
 			each(p, "networking.k8s.io", "Ingress", func(p *Pass, o *Object, i *networkingv1.Ingress) {
 				for k, r := range i.Spec.Rules {

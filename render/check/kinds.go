@@ -162,6 +162,7 @@ func kindRules() []Rule {
 		ID:     "api-version",
 		Doc:    "The API server refuses an API version that it does not serve, or no longer, with all that depends on the object.",
 		Source: "Kubernetes documentation, 'Deprecated API Migration Guide' and 'The Kubernetes API', API groups and versioning: the group of a custom kind is a domain",
+		Alone:  true,
 		Run: func(p *Pass) {
 			var minor int
 			if _, err := fmt.Sscanf(Kubernetes, "v1.%d", &minor); err != nil {
@@ -194,6 +195,7 @@ func kindRules() []Rule {
 		ID:     "kind",
 		Doc:    "The API server refuses a kind that its API version does not have. A Go object whose TypeMeta says another kind than its type is refused here.",
 		Source: "Kubernetes documentation, 'Kubernetes API Concepts', Resource URIs",
+		Alone:  true,
 		Run: func(p *Pass) {
 			for _, o := range p.Objects() {
 				if o.builtin != nil {
@@ -220,6 +222,7 @@ func kindRules() []Rule {
 		Severity: object.Warning,
 		Doc:      "A namespace on an object of the whole cluster says nothing: whoever reads it believes in a fence that is not there.",
 		Source:   "Kubernetes documentation, 'Namespaces', Not all objects are in a namespace",
+		Alone:    true,
 		Run: func(p *Pass) {
 			for _, o := range p.Objects() {
 				if o.builtin != nil && !o.builtin.namespaced && o.ID.Namespace != "" {
@@ -232,6 +235,7 @@ func kindRules() []Rule {
 		Severity: object.Note,
 		Doc:      "An object without a namespace goes where the context of whoever applies it points.",
 		Source:   "Kubernetes documentation, 'Namespaces', Setting the namespace preference",
+		Alone:    true,
 		Run: func(p *Pass) {
 			for _, o := range p.Objects() {
 				if o.builtin != nil && o.builtin.namespaced && o.ID.Namespace == "" {

@@ -24,6 +24,7 @@ func metadataRules() []Rule {
 		ID:     "object-name",
 		Doc:    "The API server refuses a name that is no DNS name; a Namespace and a Service need one without dots.",
 		Source: "Kubernetes documentation, 'Object Names and IDs'",
+		Alone:  true,
 		Run: func(p *Pass) {
 			for _, o := range p.Objects() {
 				if name := o.ID.Name; name != "" && (!dnsLabel(name) || o.ID.Kind == "CronJob") {
@@ -40,6 +41,7 @@ func metadataRules() []Rule {
 		ID:     "label",
 		Doc:    "The API server refuses a label, a selector or an annotation whose key is no qualified name, a label's value of more than 63 letters or with others than letters, digits, '-', '_' and '.', and more than 256 KiB of annotations.",
 		Source: "Kubernetes documentation, 'Labels and Selectors' and 'Annotations', Syntax and character set",
+		Alone:  true,
 		Run: func(p *Pass) {
 			v := labelCheck{p: p, good: make(map[string]bool)}
 			for _, o := range p.Objects() {
@@ -69,6 +71,7 @@ func metadataRules() []Rule {
 		ID:     "size",
 		Doc:    "The API server refuses a ConfigMap or Secret of more than 1 MiB.",
 		Source: "Kubernetes documentation, 'ConfigMaps', Motivation",
+		Alone:  true,
 		Run: func(p *Pass) {
 			for _, o := range p.Kind("", "ConfigMap") {
 				if m := As[*corev1.ConfigMap](o); m != nil {

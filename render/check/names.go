@@ -10,6 +10,7 @@ func nameRules() []Rule {
 		ID:     "type-and-name",
 		Doc:    "An object without apiVersion, kind or name cannot be applied: typed Go objects must fill in their TypeMeta.",
 		Source: "Kubernetes documentation, 'Objects In Kubernetes', Required fields",
+		Alone:  true,
 		Run: func(p *Pass) {
 			for _, o := range p.Objects() {
 				if gvk := o.GetObjectKind().GroupVersionKind(); gvk.Version == "" || gvk.Kind == "" || o.GetName() == "" {

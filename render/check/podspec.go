@@ -20,6 +20,7 @@ func podRules() []Rule {
 		ID:     "pod-required",
 		Doc:    "The API server refuses a pod without a container, and a container, variable, mount, port or volume without what it must say.",
 		Source: podSource,
+		Alone:  true,
 		Run: func(p *Pass) {
 			p.eachPods(func(pods *pods) {
 				o := pods.of
@@ -76,6 +77,7 @@ func podRules() []Rule {
 		ID:     "pod-value",
 		Doc:    "The API server refuses a pod with a value that its field does not have: an unknown policy or protocol, a port out of range, an invalid name, a probe without a handler.",
 		Source: podSource,
+		Alone:  true,
 		Run: func(p *Pass) {
 			p.eachPods(func(pods *pods) { podValues(p, pods) })
 		},
@@ -83,6 +85,7 @@ func podRules() []Rule {
 		ID:     "pod-twice",
 		Doc:    "The API server refuses two containers, volumes or ports of one name in a pod, and two mounts on one path.",
 		Source: podSource,
+		Alone:  true,
 		Run: func(p *Pass) {
 			p.eachPods(func(pods *pods) {
 				o := pods.of
@@ -118,6 +121,7 @@ func podRules() []Rule {
 		Severity: object.Warning,
 		Doc:      "Of a variable that stands twice the last one counts, unseen; server-side apply refuses the list. It refuses a pull secret that stands twice, too.",
 		Source:   "Kubernetes, pkg/api/pod/warnings.go: 'hides previous definition'",
+		Alone:    true,
 		Run: func(p *Pass) {
 			seen := make(map[string]bool)
 			p.eachPods(func(pods *pods) {
@@ -142,6 +146,7 @@ func podRules() []Rule {
 		ID:     "mount",
 		Doc:    "The API server refuses a mount of a volume that the pod does not have.",
 		Source: podSource,
+		Alone:  true,
 		Run: func(p *Pass) {
 			p.eachPods(func(pods *pods) {
 				pods.eachContainer(func(list string, c *corev1.Container) {
@@ -168,6 +173,7 @@ func podRules() []Rule {
 		Severity: object.Warning,
 		Doc:      "A volume that says nothing of its source is an empty directory: the files that were meant are not there, and what is written is lost with the pod.",
 		Source:   "Kubernetes, pkg/apis/core/v1/defaults.go: SetDefaults_Volume",
+		Alone:    true,
 		Run: func(p *Pass) {
 			p.eachPods(func(pods *pods) {
 				for i := range pods.spec.Volumes {
@@ -182,6 +188,7 @@ func podRules() []Rule {
 		Severity: object.Note,
 		Doc:      "Many programs and their runtimes write to /tmp: with a root file system that is read-only, and nothing mounted there, they fail when they do.",
 		Source:   "Kubernetes documentation, 'Configure a Security Context for a Pod or Container'",
+		Alone:    true,
 		Run: func(p *Pass) {
 			p.eachPods(func(pods *pods) {
 				pods.eachContainer(func(list string, c *corev1.Container) {

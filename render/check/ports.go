@@ -64,6 +64,7 @@ func portRules() []Rule {
 		ID:     "probe-port",
 		Doc:    "A probe or hook at a port name that its container lacks fails for ever: the container is killed, or never gets traffic.",
 		Source: "Kubernetes, pkg/probe/util.go: ResolveContainerPort",
+		Alone:  true,
 		Run: func(p *Pass) {
 			checkProbes(p, func(port intstr.IntOrString, c *corev1.Container) (problem, remedy string) {
 				if port.Type == intstr.String && !slices.ContainsFunc(c.Ports, func(p corev1.ContainerPort) bool { return p.Name == port.StrVal }) {
@@ -77,6 +78,7 @@ func portRules() []Rule {
 		Severity: object.Warning,
 		Doc:      "A probe at a port that its container does not name looks at something else than what serves, or at nothing.",
 		Source:   "Kubernetes documentation, 'Configure Liveness, Readiness and Startup Probes'; kube-linter, check liveness-port",
+		Alone:    true,
 		Run: func(p *Pass) {
 			checkProbes(p, func(port intstr.IntOrString, c *corev1.Container) (problem, remedy string) {
 				if port.Type == intstr.Int && len(c.Ports) > 0 && !slices.ContainsFunc(c.Ports, func(p corev1.ContainerPort) bool { return p.ContainerPort == port.IntVal }) {
@@ -95,6 +97,7 @@ func portRules() []Rule {
 		Severity: object.Warning,
 		Doc:      "A topology spread whose selector does not find the pods that have it spreads none of them.",
 		Source:   "Kubernetes documentation, 'Pod Topology Spread Constraints', Implicit conventions",
+		Alone:    true,
 		Run: func(p *Pass) {
 			p.eachPods(func(q *pods) {
 				for i, c := range q.spec.TopologySpreadConstraints {

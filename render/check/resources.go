@@ -26,6 +26,7 @@ func resourceRules() []Rule {
 		ID:     "resources",
 		Doc:    "The API server refuses a request above its limit, a negative quantity, and a resource that it does not know, such as mem. A container whose limit of memory is below 4 MiB does not start: 128m of memory is an eighth of a byte.",
 		Source: "Kubernetes documentation, 'Resource Management for Pods and Containers', Resource units in Kubernetes",
+		Alone:  true,
 		Run: func(p *Pass) {
 			eachResources(p, func(o *Object, at func(string) string, r *corev1.ResourceRequirements) {
 				for _, list := range [...]struct {
@@ -57,6 +58,7 @@ func resourceRules() []Rule {
 		Severity: object.Warning,
 		Doc:      "A quantity in the wrong unit: 100 of CPU are 100 cores, and no node has them; 128m of memory is an eighth of a byte, and the scheduler counts nothing; a volume of 1m holds nothing.",
 		Source:   "Kubernetes documentation, 'Resource Management for Pods and Containers', Resource units in Kubernetes",
+		Alone:    true,
 		Run: func(p *Pass) {
 			eachResources(p, func(o *Object, at func(string) string, r *corev1.ResourceRequirements) {
 				if q, ok := r.Requests[corev1.ResourceMemory]; ok && q.Sign() > 0 && q.CmpInt64(leastMemory) < 0 {

@@ -86,6 +86,7 @@ func rolloutRules() []Rule {
 		Severity: object.Warning,
 		Doc:      "The hook before a pod's end counts against its grace period: what the hook takes, the program lacks for its own end, and it is killed.",
 		Source:   "Kubernetes documentation, 'Pod Lifecycle', Termination of Pods",
+		Alone:    true,
 		Run: func(p *Pass) {
 			p.eachPods(func(pods *pods) {
 				grace := gracePeriod(pods.spec)

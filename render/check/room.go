@@ -65,6 +65,7 @@ func roomRules() []Rule {
 		Severity: object.Warning,
 		Doc:      "A right on a resource that there is not, or by a verb that there is not, is no right: whoever needs it is refused.",
 		Source:   "Kubernetes documentation, 'Using RBAC Authorization', Referring to resources, and 'Authorization', Request attributes",
+		Alone:    true,
 		Run: func(p *Pass) {
 			each(p, rbacv1.GroupName, "Role", func(p *Pass, o *Object, r *rbacv1.Role) { rightNames(p, o, r.Rules) })
 			each(p, rbacv1.GroupName, "ClusterRole", func(p *Pass, o *Object, r *rbacv1.ClusterRole) { rightNames(p, o, r.Rules) })

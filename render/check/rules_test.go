@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/golden"
@@ -63,7 +64,7 @@ func TestGolden(t *testing.T) {
 						}
 					}
 				}
-				findings := slices.DeleteFunc(check.Run(check.NewSet(objects, elsewhere), check.Rules()).Findings, func(f object.Finding) bool { return f.Rule != rule.ID })
+				findings := slices.DeleteFunc(run(t, objects, elsewhere), func(f object.Finding) bool { return f.Rule != rule.ID })
 				var got strings.Builder
 				for _, finding := range findings {
 					got.WriteString(finding.Severity.String() + " " + finding.Rule + ": " + finding.Error() + "\n")
@@ -101,10 +102,22 @@ func TestHealthy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, f := range check.Run(check.NewSet(read(t, filepath.Base(file), text), nil), check.Rules()).Findings {
+		for _, f := range run(t, read(t, filepath.Base(file), text), nil) {
 			t.Errorf("%s %s: %v", f.Severity, f.Rule, f)
 		}
 	}
+}
+
+// run puts objects to all rules. Those that say that they judge each object
+// alone must find the same when they get one after the other.
+func run(t *testing.T, objects []*check.Object, elsewhere []*check.Elsewhere) object.Findings {
+	t.Helper()
+	findings := check.Run(check.NewSet(objects, elsewhere), check.Rules()).Findings
+	single := check.RunInParts(check.NewSet(objects, elsewhere), check.Rules(), 1).Findings
+	if diff := cmp.Diff(findings, single); diff != "" {
+		t.Errorf("a rule that is Alone looks at other objects:\n%s", diff)
+	}
+	return findings
 }
 
 // read returns the objects of a test file.

@@ -47,6 +47,7 @@ func safeRules() []Rule {
 		ID:     "pod-security-label",
 		Doc:    "The API server refuses a Namespace whose labels name a level or a version of Pod Security that there is not.",
 		Source: "Kubernetes documentation, 'Pod Security Admission'; judged by k8s.io/pod-security-admission itself",
+		Alone:  true,
 		Run: func(p *Pass) {
 			for _, o := range p.Kind("", "Namespace") {
 				_, mistakes := api.PolicyToEvaluate(o.GetLabels(), api.Policy{Enforce: privileged, Audit: privileged, Warn: privileged})
@@ -61,6 +62,7 @@ func safeRules() []Rule {
 		Severity: object.Warning,
 		Doc:      "A label below pod-security.kubernetes.io that there is not enforces nothing.",
 		Source:   "Kubernetes documentation, 'Pod Security Admission', Pod Security Admission labels for namespaces",
+		Alone:    true,
 		Run: func(p *Pass) {
 			known := []string{api.EnforceLevelLabel, api.EnforceVersionLabel, api.AuditLevelLabel, api.AuditVersionLabel, api.WarnLevelLabel, api.WarnVersionLabel}
 			for _, o := range p.Kind("", "Namespace") {
@@ -93,6 +95,7 @@ func safeRules() []Rule {
 		Severity: object.Warning,
 		Doc:      "A capability that there is not is neither given nor taken away.",
 		Source:   "Linux manual, capabilities(7); Kubernetes documentation, 'Configure a Security Context for a Pod or Container', Set capabilities: without the prefix CAP_",
+		Alone:    true,
 		Run: func(p *Pass) {
 			p.eachPods(func(pods *pods) {
 				pods.eachContainer(func(list string, c *corev1.Container) {
@@ -117,6 +120,7 @@ func safeRules() []Rule {
 		Severity: object.Warning,
 		Doc:      "Some rights are all rights: who may do everything, read every Secret, enter every pod, give itself rights or act as another. Whoever takes over the subject has them.",
 		Source:   "Kubernetes documentation, 'Role Based Access Control Good Practices'",
+		Alone:    true,
 		Run: func(p *Pass) {
 			each(p, rbacv1.GroupName, "Role", func(p *Pass, o *Object, r *rbacv1.Role) { rights(p, o, r.Rules) })
 			each(p, rbacv1.GroupName, "ClusterRole", func(p *Pass, o *Object, r *rbacv1.ClusterRole) { rights(p, o, r.Rules) })
@@ -128,11 +132,13 @@ func safeRules() []Rule {
 		Severity: object.Warning,
 		Doc:      "A password, token or key that stands in a variable, an argument, a ConfigMap or an annotation is in the repository, and whoever may look at the object reads it.",
 		Source:   "Kubernetes documentation, 'Good practices for Kubernetes Secrets'",
+		Alone:    true,
 		Run:      secretTexts,
 	}, {
 		ID:     "image",
 		Doc:    "A reference to an image that no container runtime can read: the pod waits with InvalidImageName.",
 		Source: "Kubernetes documentation, 'Images', Image names; read by github.com/distribution/reference, as containerd reads them",
+		Alone:  true,
 		Run: func(p *Pass) {
 			eachImage(p, func(o *Object, field, image string, named bool, err error) {
 				if err != nil {
@@ -145,6 +151,7 @@ func safeRules() []Rule {
 		Severity: object.Warning,
 		Doc:      "An image without a tag or a digest follows latest: two pods of one release may run two programs, and a rollback rolls nothing back.",
 		Source:   "Kubernetes documentation, 'Images', Image names",
+		Alone:    true,
 		Run: func(p *Pass) {
 			eachImage(p, func(o *Object, field, image string, named bool, err error) {
 				if err == nil && !named {

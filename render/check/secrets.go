@@ -13,6 +13,7 @@ func secretRules() []Rule {
 		ID:     "secret-value",
 		Doc:    "A rendered Secret with a value puts the value into the repository, and into the history of the repository for good. A template is none: it holds placeholders, and addresses without a login.",
 		Source: "Kubernetes documentation, 'Good practices for Kubernetes Secrets'",
+		Alone:  true,
 		Run: func(p *Pass) {
 			for _, o := range p.Kind("", "Secret") {
 				if s := As[*corev1.Secret](o); s != nil && len(s.Data)+len(s.StringData) > 0 && !isTemplate(s) {

@@ -94,7 +94,6 @@ func NewSet(objects []*Object, elsewhere []*Elsewhere) *Set {
 	s := &Set{
 		objects:   objects,
 		byID:      make(map[object.ID]*Object, len(objects)),
-		byKind:    make(map[schema.GroupKind]*[]*Object),
 		elsewhere: make(map[object.ID]*Elsewhere, len(elsewhere)),
 		others:    elsewhere,
 	}
@@ -107,6 +106,20 @@ func NewSet(objects []*Object, elsewhere []*Elsewhere) *Set {
 		} else {
 			s.twice = append(s.twice, o)
 		}
+	}
+	s.sort()
+	for _, e := range elsewhere {
+		if s.elsewhere[e.ID] == nil {
+			s.elsewhere[e.ID] = e
+		}
+	}
+	return s
+}
+
+// sort puts the objects into lists by kind.
+func (s *Set) sort() {
+	s.byKind = make(map[schema.GroupKind]*[]*Object)
+	for _, o := range s.objects {
 		kind := schema.GroupKind{Group: o.ID.Group, Kind: o.ID.Kind}
 		list := s.byKind[kind]
 		if list == nil {
@@ -115,12 +128,24 @@ func NewSet(objects []*Object, elsewhere []*Elsewhere) *Set {
 		}
 		*list = append(*list, o)
 	}
-	for _, e := range elsewhere {
-		if s.elsewhere[e.ID] == nil {
-			s.elsewhere[e.ID] = e
+}
+
+// parts returns the objects in sets of at most n, which know nothing of each
+// other nor of what exists elsewhere.
+func (s *Set) parts(n int) []*Set {
+	var all []*Set
+	pods := s.allPods()
+	for objects := range slices.Chunk(s.objects, n) {
+		part := &Set{objects: objects}
+		part.sort()
+		end := 0
+		for end < len(pods) && pods[end].of.index <= objects[len(objects)-1].index {
+			end++
 		}
+		part.podsOnce.Do(func() { part.pods, pods = pods[:end], pods[end:] })
+		all = append(all, part)
 	}
-	return s
+	return all
 }
 
 // Objects returns all objects, in the order in which they are applied.

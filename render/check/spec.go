@@ -30,6 +30,7 @@ func specRules() []Rule {
 		ID:     "spec",
 		Doc:    "The API server refuses an object whose fields lack what the kind demands, or hold what it does not know: a Service without ports, a path without a pathType, a CronJob whose schedule cannot be read.",
 		Source: "Kubernetes, pkg/apis/*/validation",
+		Alone:  true,
 		Run: func(p *Pass) {
 			each(p, "apps", "Deployment", deploymentSpec)
 			each(p, "apps", "StatefulSet", statefulSetSpec)

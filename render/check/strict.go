@@ -18,6 +18,7 @@ func strictRules() []Rule {
 		ID:     "field",
 		Doc:    "kubectl and the API server refuse a field that the kind does not have, and a value of another type than the field's: a number where a string is meant, or a quantity that is none.",
 		Source: "Kubernetes documentation, 'Kubernetes API Concepts', Field validation",
+		Alone:  true,
 		Run: func(p *Pass) {
 			var s strict
 			for _, o := range p.Objects() {

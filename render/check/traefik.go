@@ -44,6 +44,7 @@ func traefikRules() []Rule {
 		ID:     "traefik-annotation",
 		Doc:    "One annotation that Traefik cannot read makes it drop the whole Ingress, or the Service. router.tls on an Ingress that serves plain HTTP too makes port 80 answer 404, and a high router.priority outranks cert-manager's solver, so that certificates stop renewing.",
 		Source: "Traefik, pkg/provider/kubernetes/ingress; Traefik issue 8444; Traefik documentation, 'Routers', Priority",
+		Alone:  true,
 		Run: func(p *Pass) {
 			for _, o := range p.Kind("networking.k8s.io", "Ingress") {
 				annotations := o.GetAnnotations()
@@ -84,6 +85,7 @@ func traefikRules() []Rule {
 		Severity: object.Warning,
 		Doc:      "An annotation that Traefik does not read where it stands does nothing, whatever it says: those of Traefik 1, router annotations on a Service, and service annotations on an Ingress.",
 		Source:   "Traefik documentation, 'Traefik & Kubernetes with Ingress', Annotations",
+		Alone:    true,
 		Run: func(p *Pass) {
 			for _, kind := range []struct{ group, kind, reads, other string }{
 				{"networking.k8s.io", "Ingress", "router.", "service."},
@@ -109,6 +111,7 @@ func traefikRules() []Rule {
 		Severity: object.Warning,
 		Doc:      "Traefik leaves a router out of an entry point that it does not have, and one that is on web alone answers no HTTPS.",
 		Source:   "Traefik documentation, 'EntryPoints'; the values of k3s' Traefik chart: web, websecure, metrics and traefik",
+		Alone:    true,
 		Run: func(p *Pass) {
 			for _, o := range slices.Concat(p.Kind("networking.k8s.io", "Ingress"), p.Kind(traefik, "IngressRoute")) {
 				names, at := entryPointsOf(o)

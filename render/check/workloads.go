@@ -9,6 +9,7 @@ func workloadRules() []Rule {
 		ID:     "selector",
 		Doc:    "The API server refuses a workload whose selector misses the labels of its own pod template. A selector cannot change later, so it may not hold what a release changes.",
 		Source: "Kubernetes documentation, 'Deployments', Selector and Label selector updates",
+		Alone:  true,
 		Run: func(p *Pass) {
 			p.eachPods(func(pods *pods) {
 				if !pods.selects {
