@@ -199,7 +199,7 @@ func watching(ingresses bool) []rbacv1.PolicyRule {
 	}
 	if ingresses {
 		rules = append(rules,
-			rbacv1.PolicyRule{APIGroups: []string{"cert-manager.io"}, Resources: []string{"certificates"}, Verbs: read},
+			rbacv1.PolicyRule{APIGroups: []string{"cert-manager.io"}, Resources: []string{"certificates", "certificaterequests"}, Verbs: read},
 			rbacv1.PolicyRule{APIGroups: []string{"acme.cert-manager.io"}, Resources: []string{"challenges"}, Verbs: read},
 		)
 	}

@@ -1,10 +1,12 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -62,7 +64,7 @@ func (d *Deployer) certificates(ctx context.Context, c *cluster, changes []objec
 			case apierrors.IsForbidden(err):
 				return []string{"certificates may not be read with these rights: look with kubectl get certificate -A"}
 			case err != nil:
-				text = redact(oneLine(err.Error()))
+				text = quote(err.Error())
 			}
 			if ctx.Err() == nil {
 				state[id] = text
@@ -92,10 +94,11 @@ func (d *Deployer) lacking(ctx context.Context, c *cluster, ids []object.ID, hos
 			continue
 		}
 		note := fmt.Sprintf("%s is not issued yet (%s): %s", id, strings.Join(hosts[id], ", "), state[id])
-		for _, challenge := range c.challenges(ctx, id.Namespace, hosts[id]) {
-			note += "; " + challenge
+		why := c.challenges(ctx, id.Namespace, hosts[id])
+		if len(why) == 0 {
+			why = c.request(ctx, id)
 		}
-		notes = append(notes, note)
+		notes = append(notes, strings.Join(append([]string{note}, why...), "; "))
 	}
 	return notes
 }
@@ -134,8 +137,17 @@ func (c *cluster) certificate(ctx context.Context, id object.ID) (string, error)
 	if err != nil {
 		return "", err
 	}
+	ready, message := readyCondition(o)
+	if ready {
+		return "ready", nil
+	}
+	return cmp.Or(message, "is being issued"), nil
+}
+
+// readyCondition is the condition Ready of an object of cert-manager, and its
+// message.
+func readyCondition(o *unstructured.Unstructured) (ready bool, message string) {
 	conditions, _, _ := unstructured.NestedSlice(o.Object, "status", "conditions")
-	text := "is being issued"
 	for _, condition := range conditions {
 		m, _ := condition.(map[string]any)
 		if m["type"] != "Ready" {
@@ -145,14 +157,10 @@ func (c *cluster) certificate(ctx context.Context, id object.ID) (string, error)
 		if seen, ok := m["observedGeneration"].(int64); ok && seen < o.GetGeneration() {
 			continue
 		}
-		if m["status"] == "True" {
-			return "ready", nil
-		}
-		if message, _ := m["message"].(string); message != "" {
-			text = redact(oneLine(message))
-		}
+		text, _ := m["message"].(string)
+		return m["status"] == "True", quote(text)
 	}
-	return text, nil
+	return false, ""
 }
 
 // challenges say why the ACME server does not believe in a host.
@@ -167,9 +175,37 @@ func (c *cluster) challenges(ctx context.Context, namespace string, hosts []stri
 		host, _, _ := unstructured.NestedString(o.Object, "spec", "dnsName")
 		why, _, _ := unstructured.NestedString(o.Object, "status", "reason")
 		if slices.Contains(hosts, host) && why != "" {
-			all = append(all, fmt.Sprintf("the challenge for %s: %s", host, redact(oneLine(why))))
+			all = append(all, fmt.Sprintf("the challenge for %s: %s", host, quote(why)))
 		}
 	}
 	slices.Sort(all)
 	return all
+}
+
+// request is what the newest CertificateRequest of a Certificate says: it knows
+// why there is no Challenge, such as an issuer that is not there. It is empty
+// where there is none, and where requests may not be read.
+func (c *cluster) request(ctx context.Context, certificate object.ID) []string {
+	// cert-manager, pkg/apis/certmanager/v1/types.go: CertificateNameKey,
+	// CertificateRequestRevisionAnnotationKey.
+	const name, revision = "cert-manager.io/certificate-name", "cert-manager.io/certificate-revision"
+	list := &unstructured.UnstructuredList{}
+	list.SetGroupVersionKind(schema.GroupVersionKind{Group: certificate.Group, Version: "v1", Kind: "CertificateRequestList"})
+	if err := c.client.List(ctx, list, client.InNamespace(certificate.Namespace)); err != nil {
+		return nil
+	}
+	newest, text := 0, ""
+	for i := range list.Items {
+		o := &list.Items[i]
+		annotations := o.GetAnnotations()
+		n, err := strconv.Atoi(annotations[revision])
+		if err == nil && annotations[name] == certificate.Name && n > newest {
+			newest = n
+			_, text = readyCondition(o)
+		}
+	}
+	if text == "" {
+		return nil
+	}
+	return []string{"its request: " + text}
 }

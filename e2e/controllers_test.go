@@ -50,7 +50,7 @@ current-context: e2e
 kind: Node
 metadata: {name: node}
 `)
-	for _, kind := range []string{"certificates.cert-manager.io Certificate", "challenges.acme.cert-manager.io Challenge"} {
+	for _, kind := range []string{"certificates.cert-manager.io Certificate", "certificaterequests.cert-manager.io CertificateRequest", "challenges.acme.cert-manager.io Challenge"} {
 		name, kind, _ := strings.Cut(kind, " ")
 		plural, group, _ := strings.Cut(name, ".")
 		c.apply(fmt.Sprintf(`apiVersion: apiextensions.k8s.io/v1

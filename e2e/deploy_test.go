@@ -882,7 +882,8 @@ func rights(t *testing.T, c cluster) {
 }
 
 // certificates: a release waits for the certificate of a new host; one that is
-// not issued is told with the reason of its challenge, and undoes nothing.
+// not issued is told with the reason of its challenge, or where it has none
+// with that of its newest request, and undoes nothing.
 func certificates(t *testing.T, c cluster) {
 	w := newTier(t, c, "web")
 	w.host = "www.example.com"
@@ -893,6 +894,13 @@ func certificates(t *testing.T, c cluster) {
 ---
 {apiVersion: acme.cert-manager.io/v1, kind: Challenge, metadata: {namespace: ` + w.namespace + `, name: other}, spec: {dnsName: other.example.com}}
 `)
+	request := func(name, certificate string, revision int, message string) {
+		c.apply(fmt.Sprintf(`{apiVersion: cert-manager.io/v1, kind: CertificateRequest, metadata: {namespace: %s, name: %s, annotations: {cert-manager.io/certificate-name: %s, cert-manager.io/certificate-revision: "%d"}}}`, w.namespace, name, certificate, revision))
+		c.kubectl("patch", "certificaterequest", name, "-n", w.namespace, "--subresource=status", "--type=merge", "-p", fmt.Sprintf(`{"status":{"conditions":[{"type":"Ready","status":"False","message":%q}]}}`, message))
+	}
+	request("web-tls-1", "web-tls", 9, "of an attempt before")
+	request("web-tls-2", "web-tls", 10, "Referenced \"ClusterIssuer\" not found")
+	request("other", "other", 11, "of another certificate")
 	c.kubectl("patch", "certificate", "web-tls", "-n", w.namespace, "--subresource=status", "--type=merge", "-p", `{"status":{"conditions":[{"type":"Ready","status":"False","message":"Issuing certificate as Secret does not exist"}]}}`)
 	for name, why := range map[string]string{"one": "Waiting for HTTP-01 challenge propagation: wrong status code '404', expected '200'", "other": "not about this host"} {
 		c.kubectl("patch", "challenge", name, "-n", w.namespace, "--subresource=status", "--type=merge", "-p", fmt.Sprintf(`{"status":{"reason":%q}}`, why))
@@ -902,17 +910,23 @@ func certificates(t *testing.T, c cluster) {
 	w.says(out, "waiting for 1 certificate",
 		"note: Certificate "+w.namespace+"/web-tls is not issued yet (www.example.com): Issuing certificate as Secret does not exist; the challenge for www.example.com: ",
 		"wrong status code '404'", "release 1 is ready")
-	if strings.Contains(out, "not about this host") {
-		t.Errorf("it speaks of another host:\n%s", out)
+	if strings.Contains(out, "not about this host") || strings.Contains(out, "its request") {
+		t.Errorf("it says more than the challenge of this host:\n%s", out)
 	}
 	// The same host again: nothing to wait for.
 	if out := w.must(0, "-tag", "b"); strings.Contains(out, "waiting for 1 certificate") {
 		t.Errorf("it waits for a host that has not changed:\n%s", out)
 	}
+	// A new host without a challenge.
+	w.host = "third.example.com"
+	w.ci()
+	allow := "-allow=host=Ingress " + w.namespace + "/web" // the old one is given up
+	w.admitted("-tag", "b", allow)
+	out = w.must(0, "-tag", "b", "-timeout", "15s", allow)
+	w.says(out, "web-tls is not issued yet (third.example.com): Issuing certificate as Secret does not exist; its request: Referenced \"ClusterIssuer\" not found\n")
 	// A new host whose certificate comes.
 	w.host = "new.example.com"
 	w.ci()
-	allow := "-allow=host=Ingress " + w.namespace + "/web" // the old one is given up
 	w.admitted("-tag", "b", allow)
 	time.AfterFunc(8*time.Second, func() {
 		c.try(nil, "patch", "certificate", "web-tls", "-n", w.namespace, "--subresource=status", "--type=merge", "-p", `{"status":{"conditions":[{"type":"Ready","status":"True"}]}}`)
