@@ -164,7 +164,7 @@ func TestDirection(t *testing.T) {
 		{"./render/plan", []string{module + "/components$", module + "/apps", module + "/golden", module + "/deploy", "k8s.io/client-go/kubernetes$", "sigs.k8s.io/controller-runtime", "github.com/fluxcd/", "github.com/traefik/"}},
 		{"./render/plan/apischema", []string{module + "/components", module + "/apps", module + "/render$", "k8s.io/client-go/kubernetes$", "sigs.k8s.io/controller-runtime", "github.com/fluxcd/", "github.com/traefik/"}},
 		{"./render/plan/order", []string{module + "/components", module + "/apps", module + "/render$", module + "/internal", "k8s.io/client-go", "github.com/traefik/", "sigs.k8s.io/yaml"}},
-		{"./render/plan/consequence", []string{module + "/components", module + "/apps", module + "/render$", module + "/internal", "k8s.io/api/", "k8s.io/client-go", "github.com/traefik/", "sigs.k8s.io/yaml"}},
+		{"./render/plan/consequence", []string{module + "/components", module + "/apps", module + "/render$", module + "/internal", "k8s.io/client-go", "github.com/traefik/", "sigs.k8s.io/yaml"}},
 		{"./render", []string{module + "/components$", module + "/components/nuxt", module + "/components/traefik", module + "/components/authentik", module + "/components/gitea", module + "/apps", "sigs.k8s.io/yaml", "github.com/traefik/"}},
 		{"./render/readme", []string{module + "/components$", module + "/secrets", module + "/apps", module + "/golden", "sigs.k8s.io/yaml", "github.com/traefik/"}},
 		{"./golden", []string{module + "/components$", module + "/apps", "k8s.io/client-go", "github.com/traefik/"}},

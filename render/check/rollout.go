@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/internal/rollout"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
@@ -35,7 +36,7 @@ func rolloutRules() []Rule {
 				}
 			}
 			p.eachPods(func(pods *pods) {
-				grace := gracePeriod(pods.spec)
+				grace := rollout.GracePeriod(pods.spec)
 				pods.eachContainer(func(list string, c *corev1.Container) {
 					if c.Lifecycle == nil || c.Lifecycle.PreStop == nil || c.Lifecycle.PreStop.Sleep == nil {
 						return
@@ -89,12 +90,12 @@ func rolloutRules() []Rule {
 		Alone:    true,
 		Run: func(p *Pass) {
 			p.eachPods(func(pods *pods) {
-				grace := gracePeriod(pods.spec)
+				grace := rollout.GracePeriod(pods.spec)
 				pods.eachContainer(func(list string, c *corev1.Container) {
 					if c.Lifecycle == nil || c.Lifecycle.PreStop == nil {
 						return
 					}
-					if s := sleeps(c.Lifecycle.PreStop); s >= grace && s > 0 {
+					if s := rollout.Sleep(c.Lifecycle.PreStop); s >= grace && s > 0 {
 						p.Report(pods.of, pods.at+".terminationGracePeriodSeconds", fmt.Sprintf("is %d, and the hook of %s alone takes %d: the program is killed before it is asked to end", grace, c.Name, s), "add the time that the program needs")
 					}
 				})
@@ -126,22 +127,17 @@ func rolloutRules() []Rule {
 				if b == nil || b.Spec.Selector == nil {
 					continue
 				}
-				if b.Spec.MaxUnavailable != nil && none(b.Spec.MaxUnavailable) {
+				pods := -1
+				if count, ok := p.fewest(p.podIndex().budgets[o]); ok {
+					pods = int(count)
+				}
+				switch field := rollout.Blocks(&b.Spec, pods); {
+				case field == "maxUnavailable":
 					p.Report(o, "spec.maxUnavailable", "lets no pod go: every drain of a node waits for ever", "let it be 1")
-					continue
-				}
-				least := b.Spec.MinAvailable
-				if least == nil {
-					continue
-				}
-				if least.Type == intstr.String {
-					if least.StrVal == "100%" {
-						p.Report(o, "spec.minAvailable", "lets no pod go: every drain of a node waits for ever", "state maxUnavailable: 1")
-					}
-					continue
-				}
-				if count, ok := p.fewest(p.podIndex().budgets[o]); ok && least.IntVal >= count {
-					p.Report(o, "spec.minAvailable", fmt.Sprintf("is %d, and there can be %d: every drain of a node waits for ever", least.IntVal, count), "state maxUnavailable: 1")
+				case field == "minAvailable" && b.Spec.MinAvailable.Type == intstr.String && b.Spec.MinAvailable.StrVal == "100%":
+					p.Report(o, "spec.minAvailable", "lets no pod go: every drain of a node waits for ever", "state maxUnavailable: 1")
+				case field == "minAvailable":
+					p.Report(o, "spec.minAvailable", fmt.Sprintf("is %s, and there can be %d: every drain of a node waits for ever", b.Spec.MinAvailable, pods), "state maxUnavailable: 1")
 				}
 			}
 		},
@@ -156,57 +152,10 @@ func replicas(n *int32) int32 {
 	return *n
 }
 
-// none reports whether an amount is zero.
-func none(n *intstr.IntOrString) bool {
-	if n.Type == intstr.Int {
-		return n.IntVal == 0
-	}
-	return strings.Trim(n.StrVal, "0") == "%"
-}
-
 // waitsForNew reports whether a new pod must be ready before an old one
-// leaves. A percentage of unavailable pods is rounded down, and the default is
-// 25%.
+// leaves.
 func waitsForNew(d *appsv1.Deployment) bool {
-	if d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
-		return false
-	}
-	unavailable := intstr.FromString("25%")
-	if r := d.Spec.Strategy.RollingUpdate; r != nil && r.MaxUnavailable != nil {
-		unavailable = *r.MaxUnavailable
-	}
-	n, err := intstr.GetScaledValueFromIntOrPercent(&unavailable, int(replicas(d.Spec.Replicas)), false)
-	return err == nil && n == 0
-}
-
-func gracePeriod(s *corev1.PodSpec) int64 {
-	if s.TerminationGracePeriodSeconds == nil {
-		return 30
-	}
-	return *s.TerminationGracePeriodSeconds
-}
-
-// sleeps returns the seconds that a hook is known to take: its sleep, or the
-// sleep of a command that does nothing else.
-func sleeps(h *corev1.LifecycleHandler) int64 {
-	if h.Sleep != nil {
-		return h.Sleep.Seconds
-	}
-	if h.Exec == nil || len(h.Exec.Command) == 0 {
-		return 0
-	}
-	words := strings.Fields(h.Exec.Command[len(h.Exec.Command)-1])
-	if len(h.Exec.Command) == 2 && len(words) == 1 {
-		words = slices.Concat(h.Exec.Command[:1], words)
-	}
-	if len(words) != 2 || words[0][strings.LastIndexByte(words[0], '/')+1:] != "sleep" {
-		return 0
-	}
-	n, err := strconv.ParseInt(strings.TrimSuffix(words[1], "s"), 10, 64)
-	if err != nil {
-		return 0
-	}
-	return n
+	return rollout.WaitsForNew(&d.Spec.Strategy, replicas(d.Spec.Replicas))
 }
 
 // antiAffinity returns the topology that no two of a workload's own pods may

@@ -70,7 +70,7 @@ func policyTypes(spec map[string]any) []string {
 }
 
 // opens reports what a policy lets through that was shut.
-func (p *Pass) opens(pair Pair, in policies) {
+func (p *Pass) opens(pair Pair, in selecting) {
 	is := fields(pair.Is.Fields, "spec")
 	var was map[string]any
 	if pair.Was != nil {
@@ -112,7 +112,7 @@ func (p *Pass) opens(pair Pair, in policies) {
 
 // isolated reports whether the pods of a policy that run are all isolated by
 // another one already.
-func (p *Pass) isolated(policy *Object, in policies, direction string) bool {
+func (p *Pass) isolated(policy *Object, in selecting, direction string) bool {
 	s := selector(get(policy.Fields, "spec", "podSelector"))
 	if s == nil {
 		return false
@@ -222,7 +222,9 @@ func layerRules() []Rule {
 				use(o, "ServiceAccount", text(w.spec, "serviceAccountName"))
 				for _, v := range list(w.spec["volumes"]) {
 					use(o, "ConfigMap", text(v, "configMap", "name"))
-					use(o, "PersistentVolumeClaim", text(v, "persistentVolumeClaim", "claimName"))
+				}
+				for _, name := range w.claims() {
+					use(o, "PersistentVolumeClaim", name)
 				}
 				for _, name := range w.configMaps() {
 					use(o, "ConfigMap", name)

@@ -2,76 +2,75 @@ package consequence
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/internal/rollout"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
-// rollout is how the pods of a workload are replaced.
-type rollout struct {
+// replacement is how the pods of a workload are replaced.
+type replacement struct {
 	// how, for people, such as "one by one".
 	how string
-	// gap reports that no pod answers for a while.
-	gap bool
+	// gap says why no pod answers for a while, and how long as far as it is
+	// known. Empty where one always does.
+	gap string
 	// held says what the pods wait for. Empty where they do not.
 	held string
 }
 
-// rollout: pkg/controller/deployment/util ResolveFenceposts; a StatefulSet
-// replaces one pod after the other, and each is gone before the next one is
-// made.
-func (w *workload) rollout() rollout {
-	strategy := fields(w.Fields, "spec", "strategy")
-	switch w.ID.Kind {
+// replacement: a StatefulSet replaces one pod after the other, and each is gone
+// before the next one is made.
+func (was *workload) replacement(is *workload) replacement {
+	old, ready := into[corev1.PodSpec](was.spec), rollout.ReadyAfter(into[corev1.PodSpec](is.spec))
+	one := func() string {
+		end := rollout.GracePeriod(old) - rollout.AnswersFor(old)
+		if ready == 0 {
+			return fmt.Sprintf("its pods stop before new ones start: requests fail while the old ones end (%d s at most) and until the new ones are ready", end)
+		}
+		return fmt.Sprintf("its pods stop before new ones start: requests fail for at least %d s: while the old ones end (%d s at most) and until the new ones are ready (%[1]d s after their start at the least)", ready, end)
+	}
+	switch is.ID.Kind {
 	case "StatefulSet":
-		if text(w.Fields, "spec", "updateStrategy", "type") == "OnDelete" {
-			return rollout{held: "until somebody deletes them"}
+		if text(is.Fields, "spec", "updateStrategy", "type") == "OnDelete" {
+			return replacement{held: "until somebody deletes them"}
 		}
-		return rollout{how: "one by one", gap: w.replicas == 1}
+		if is.replicas == 1 {
+			return replacement{how: "one by one", gap: one()}
+		}
+		return replacement{how: "one by one"}
 	case "DaemonSet":
-		if text(w.Fields, "spec", "updateStrategy", "type") == "OnDelete" {
-			return rollout{held: "until somebody deletes them"}
+		if text(is.Fields, "spec", "updateStrategy", "type") == "OnDelete" {
+			return replacement{held: "until somebody deletes them"}
 		}
-		return rollout{how: "node by node"}
+		return replacement{how: "node by node"}
 	case "Deployment":
-		if get(w.Fields, "spec", "paused") == true {
-			return rollout{held: "until it is no longer paused"}
+		if get(is.Fields, "spec", "paused") == true {
+			return replacement{held: "until it is no longer paused"}
 		}
-		if text(strategy, "type") == "Recreate" {
-			return rollout{how: "all at once", gap: true}
-		}
-		surge := share(or(get(strategy, "rollingUpdate", "maxSurge"), "25%"), w.replicas, math.Ceil)
-		unavailable := share(or(get(strategy, "rollingUpdate", "maxUnavailable"), "25%"), w.replicas, math.Floor)
-		if surge == 0 && unavailable == 0 {
-			unavailable = 1
-		}
+		strategy := into[appsv1.DeploymentStrategy](is.Fields, "spec", "strategy")
+		surge, unavailable := rollout.Steps(strategy, int32(is.replicas))
 		switch step := surge + unavailable; {
-		case unavailable >= w.replicas:
-			return rollout{how: "all at once", gap: true}
-		case step <= 1 || w.replicas == 1:
-			return rollout{how: "one by one"}
+		case strategy.Type == appsv1.RecreateDeploymentStrategyType:
+			return replacement{how: "all at once", gap: one()}
+		case unavailable >= is.replicas:
+			gap := "all its pods stop when new ones start: requests fail "
+			if least := ready - rollout.AnswersFor(old); least > 0 {
+				gap += fmt.Sprintf("for at least %d s, ", least)
+			}
+			return replacement{how: "all at once", gap: gap + "until the new ones are ready"}
+		case step <= 1 || is.replicas == 1:
+			return replacement{how: "one by one"}
 		default:
-			return rollout{how: fmt.Sprintf("up to %d at a time", min(step, w.replicas))}
+			return replacement{how: fmt.Sprintf("up to %d at a time", min(step, is.replicas))}
 		}
 	}
-	return rollout{held: "since nothing makes it anew"}
-}
-
-// share is a number, or a percentage of all.
-func share(value any, of int, round func(float64) float64) int {
-	if n, ok := number(value); ok {
-		return n
-	}
-	var percent float64
-	s, _ := value.(string)
-	if _, err := fmt.Sscanf(s, "%f%%", &percent); err != nil {
-		return 0
-	}
-	return int(round(percent * float64(of) / 100))
+	return replacement{held: "since nothing makes it anew"}
 }
 
 // restarted calls do for each workload whose pods are replaced.
@@ -118,16 +117,16 @@ func matches(selector, of map[string]string) bool {
 func downRules() []Rule {
 	return []Rule{{
 		ID:     "rollout-gap",
-		Doc:    "A workload that stops its pods before it starts new ones answers nothing in between.",
-		Source: "Kubernetes, pkg/controller/deployment: recreate.go, ResolveFenceposts; pkg/controller/statefulset",
+		Doc:    "A workload that stops its pods before it starts new ones answers nothing in between. How long that takes at the least is known where the probes of the new pods have delays; how long a program takes to start, and an image to arrive, is not.",
+		Source: "Kubernetes, pkg/controller/deployment: recreate.go, ResolveFenceposts; pkg/controller/statefulset; pkg/kubelet/prober/worker.go",
 		Run: func(p *Pass) {
 			p.restarted(func(was, is *workload) {
-				if r := is.rollout(); r.gap && p.Is.serves(is) {
+				if r := was.replacement(is); r.gap != "" && p.Is.serves(is) {
 					do := "Give it a RollingUpdate with a surge, where two pods may run side by side"
 					if is.ID.Kind == "StatefulSet" {
 						do = "More than one replica would answer meanwhile, where the program can"
 					}
-					p.report(Down, is.ID, "spec.template", "its pods stop before new ones start: requests fail from then until the new ones are ready", do)
+					p.report(Down, is.ID, "spec.template", r.gap, do)
 				}
 			})
 		},

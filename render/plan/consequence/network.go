@@ -54,40 +54,48 @@ func (s *Set) calls(w *workload) []call {
 	return all
 }
 
-// policies are NetworkPolicies by a label of the pods that they select; those
-// that name none by their namespace alone.
-type policies map[label][]*Object
+// selecting are objects that select pods, such as NetworkPolicies, by a label
+// of those pods; those that name none by their namespace alone.
+type selecting struct {
+	field []string
+	by    map[label][]*Object
+}
 
-func (s *Set) policies() policies {
-	all := make(policies)
-	s.kind("networking.k8s.io", "NetworkPolicy", func(o *Object) {
+// selecting returns the objects of a kind whose selector stands in a field.
+func (s *Set) selecting(group, kind string, field ...string) selecting {
+	all := selecting{field, make(map[label][]*Object)}
+	s.kind(group, kind, func(o *Object) {
 		at := label{namespace: o.ID.Namespace}
-		if named := texts(get(o.Fields, "spec", "podSelector", "matchLabels")); len(named) > 0 {
+		if named := texts(fields(o.Fields, field...)["matchLabels"]); len(named) > 0 {
 			at.key = sorted(named)[0]
 			at.value = named[at.key]
 		}
-		all[at] = append(all[at], o)
+		all.by[at] = append(all.by[at], o)
 	})
 	return all
 }
 
-// of returns the policies that select the pods, ordered by identity.
-func (p policies) of(w *workload) []*Object {
-	candidates := slices.Clone(p[label{namespace: w.ID.Namespace}])
+func (s *Set) policies() selecting {
+	return s.selecting("networking.k8s.io", "NetworkPolicy", "spec", "podSelector")
+}
+
+// of returns the objects that select the pods, ordered by identity.
+func (all selecting) of(w *workload) []*Object {
+	candidates := slices.Clone(all.by[label{namespace: w.ID.Namespace}])
 	for k, v := range w.labels {
-		candidates = append(candidates, p[label{w.ID.Namespace, k, v}]...)
+		candidates = append(candidates, all.by[label{w.ID.Namespace, k, v}]...)
 	}
-	selecting := slices.DeleteFunc(candidates, func(o *Object) bool {
-		pods := selector(get(o.Fields, "spec", "podSelector"))
+	found := slices.DeleteFunc(candidates, func(o *Object) bool {
+		pods := selector(get(o.Fields, all.field...))
 		return pods == nil || !pods.Matches(labels.Set(w.labels))
 	})
-	slices.SortFunc(selecting, func(a, b *Object) int { return a.ID.Compare(b.ID) })
-	return selecting
+	slices.SortFunc(found, func(a, b *Object) int { return a.ID.Compare(b.ID) })
+	return found
 }
 
 // allow reports whether the policies let pods of one workload reach a port of
 // another's, and the policies that hold one of the two where they do not.
-func (s *Set) allow(in policies, from, to *workload, port int, protocol string) (bool, *Object) {
+func (s *Set) allow(in selecting, from, to *workload, port int, protocol string) (bool, *Object) {
 	way := func(direction, peers string, own, other *workload) (bool, *Object) {
 		var by *Object
 		for _, o := range in.of(own) {
@@ -172,7 +180,7 @@ func networkRules() []Rule {
 		Source: "Kubernetes documentation, 'Network Policies'",
 		Run: func(p *Pass) {
 			before, now := p.Was.policies(), p.Is.policies()
-			if len(now) == 0 {
+			if len(now.by) == 0 {
 				return
 			}
 			for _, id := range p.Is.ids {

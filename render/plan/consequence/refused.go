@@ -94,8 +94,8 @@ func typed(kind string, service map[string]any) bool { return text(service, "spe
 func refusedRules() []Rule {
 	return []Rule{{
 		ID:     "immutable-field",
-		Doc:    "The API server refuses a change of a field that is set once and for all.",
-		Source: "Kubernetes, pkg/apis/*/validation: the Validate*Update functions",
+		Doc:    "The API server refuses a change of a field that is set once and for all, and a larger claim of a StorageClass that does not allow it. Of a class that is not in the manifests nothing is said, except of local-path, which k3s brings. A strategy that may have no rollingUpdate is refused where the API server filled it in: server-side apply leaves what nobody applied.",
+		Source: "Kubernetes, pkg/apis/*/validation: the Validate*Update functions; plugin/pkg/admission/storage/persistentvolume/resize; k3s, manifests/local-storage.yaml; pkg/apis/apps/v1/defaults.go",
 		Run: func(p *Pass) {
 			byKind := make(map[string][]immutable)
 			for _, f := range immutables {
@@ -173,6 +173,7 @@ var immutableKinds = map[string]func(*Pass, Pair){
 	"/PersistentVolumeClaim": claim,
 	"/PersistentVolume":      volume,
 	"/Pod":                   pod,
+	"apps/Deployment":        strategy("strategy", "Recreate"),
 	"apps/StatefulSet":       statefulSet,
 	"batch/Job":              job,
 	"apiextensions.k8s.io/CustomResourceDefinition": definition,
@@ -186,8 +187,27 @@ func serviceFamily(p *Pass, pair Pair) {
 	p.report(Refused, pair.ID, "spec.ipFamilies", "the first family cannot change: it is "+was[0], replace)
 }
 
+// strategy refuses a change to a strategy that may have no rollingUpdate where
+// the API server has filled it in: server-side apply leaves what nobody
+// applied. Where a part of it was applied, all of it goes.
+func strategy(field, to string) func(*Pass, Pair) {
+	return func(p *Pass, pair Pair) {
+		was, is := fields(pair.Was.Fields, "spec", field), fields(pair.Is.Fields, "spec", field)
+		if text(was, "type") == to || text(is, "type") != to || !empty(was["rollingUpdate"]) {
+			return
+		}
+		at := ""
+		if pair.ID.Namespace != "" {
+			at = " -n " + pair.ID.Namespace
+		}
+		p.report(Refused, pair.ID, "spec."+field+".rollingUpdate", "the API server has filled it in, and "+to+" may not have it: server-side apply leaves it",
+			"Change the "+field+" first: kubectl patch"+at+" "+strings.ToLower(pair.ID.Kind)+" "+pair.ID.Name+` -p '{"spec":{"`+field+`":{"type":"`+to+`","rollingUpdate":null}}}'`)
+	}
+}
+
 // statefulSet: only these fields of the spec may change.
 func statefulSet(p *Pass, pair Pair) {
+	strategy("updateStrategy", "OnDelete")(p, pair)
 	may := []string{"replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit", "persistentVolumeClaimRetentionPolicy", "minReadySeconds"}
 	was, is := fields(pair.Was.Fields, "spec"), fields(pair.Is.Fields, "spec")
 	for _, key := range union(was, is) {
@@ -255,6 +275,9 @@ func claim(p *Pass, pair Pair) {
 			if smaller(get(was, "resources", "requests", "storage"), get(is, "resources", "requests", "storage")) {
 				p.report(Refused, pair.ID, "spec.resources.requests.storage", "a claim does not shrink", "Make a smaller claim under another name, and copy the data")
 			}
+			if why := p.fixed(is); why != "" && smaller(get(is, "resources", "requests", "storage"), get(was, "resources", "requests", "storage")) {
+				p.report(Refused, pair.ID, "spec.resources.requests.storage", why, "Make a larger claim under another name, and copy the data")
+			}
 			continue
 		case "volumeAttributesClassName":
 			continue
@@ -273,6 +296,27 @@ func claim(p *Pass, pair Pair) {
 			p.report(Refused, pair.ID, "spec."+key, "a claim does not change once it is there, but for a larger request", "Make a claim under another name, and copy the data. Never delete the old one to get past this: its data goes with it")
 		}
 	}
+}
+
+// fixed says why a claim cannot grow, as far as it is known: its class is in
+// the set, or it is the one of k3s, which does not say that its claims may.
+func (p *Pass) fixed(claim map[string]any) string {
+	name, set := claim["storageClassName"].(string)
+	if !set {
+		return "" // the default one, whichever that was
+	}
+	if name == "" {
+		return "a claim without a StorageClass does not grow"
+	}
+	id := object.ID{Group: "storage.k8s.io", Kind: "StorageClass", Name: name}
+	class := p.Is.byID[id]
+	if class == nil {
+		class = p.Was.byID[id]
+	}
+	if class == nil && name == "local-path" || class != nil && class.Fields["allowVolumeExpansion"] != true {
+		return "the StorageClass " + name + " lets no claim grow: it has no allowVolumeExpansion"
+	}
+	return ""
 }
 
 func smaller(was, is any) bool {

@@ -2,8 +2,12 @@ package consequence
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/internal/rollout"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
@@ -18,7 +22,10 @@ func restartRules() []Rule {
 				if is.replicas >= 0 {
 					what = count(was.replicas, "pod is replaced", "pods are replaced")
 				}
-				r := is.rollout()
+				if _, stuck := p.volume(was, is); stuck {
+					return // rollout-volume says it
+				}
+				r := was.replacement(is)
 				if r.held != "" {
 					p.report(Restarts, is.ID, "spec.template", "its pods keep running the template of before "+r.held, "")
 					return
@@ -27,6 +34,22 @@ func restartRules() []Rule {
 					what += ", " + r.how
 				}
 				p.report(Restarts, is.ID, "spec.template", what, "")
+			})
+		},
+	}, {
+		ID: "rollout-volume",
+		Doc: "A rollout that starts a new pod before an old one leaves never ends where both need a volume that one pod alone may have. " +
+			"Where the volume is one node's, it depends on the nodes: on another one the new pod waits, on the same one both write.",
+		Source: "Kubernetes documentation, 'Persistent Volumes', Access Modes; 'Deployments', Rolling Update Deployment",
+		Run: func(p *Pass) {
+			p.restarted(func(was, is *workload) {
+				const do = "Let the type of the strategy be Recreate"
+				switch claim, stuck := p.volume(was, is); {
+				case stuck:
+					p.report(First, is.ID, "spec.strategy", "a new pod must be ready before an old one leaves, and the old one has the claim "+claim+", which is ReadWriteOncePod: the rollout never ends, and the old pods stay", do)
+				case claim != "":
+					p.report(Restarts, is.ID, "spec.strategy", "a new pod must be ready before an old one leaves, and both have the claim "+claim+", which is ReadWriteOnce: on one node both write, and on two the rollout never ends", do)
+				}
 			})
 		},
 	}, {
@@ -69,6 +92,44 @@ func restartRules() []Rule {
 			}
 		},
 	}}
+}
+
+// volume returns a claim that is for one pod or one node alone, and that the
+// pods before and after have at once. Stuck reports that it is for one pod, so
+// that no new one ever starts.
+func (p *Pass) volume(was, is *workload) (claim string, stuck bool) {
+	if is.ID.Kind != "Deployment" || !rollout.WaitsForNew(into[appsv1.DeploymentStrategy](is.Fields, "spec", "strategy"), int32(is.replicas)) {
+		return "", false
+	}
+	old := was.claims()
+	for _, name := range is.claims() {
+		id := object.ID{Kind: "PersistentVolumeClaim", Namespace: is.ID.Namespace, Name: name}
+		o := p.Is.byID[id]
+		if o == nil {
+			o = p.Was.byID[id]
+		}
+		if o == nil || !slices.Contains(old, name) {
+			continue
+		}
+		switch modes := strs(get(o.Fields, "spec", "accessModes")); {
+		case slices.Contains(modes, "ReadWriteOncePod"):
+			return name, true
+		case claim == "" && len(modes) == 1 && modes[0] == "ReadWriteOnce":
+			claim = name
+		}
+	}
+	return claim, false
+}
+
+// claims returns the names of the claims that the pods have.
+func (w *workload) claims() []string {
+	var names []string
+	for _, v := range list(w.spec["volumes"]) {
+		if name := text(v, "persistentVolumeClaim", "claimName"); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // configMaps returns the names of the ConfigMaps that the pods read when they

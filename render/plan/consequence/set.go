@@ -377,6 +377,16 @@ func without(m map[string]any, keys ...string) map[string]any {
 	return m
 }
 
+// into reads a field into a struct of the API, as far as it can be read: the
+// API server refuses the rest.
+func into[T any](from map[string]any, path ...string) *T {
+	value := new(T)
+	if m := fields(from, path...); m != nil {
+		_ = runtime.DefaultUnstructuredConverter.FromUnstructured(m, value)
+	}
+	return value
+}
+
 // selector reads a LabelSelector. It is nil where there is none, or it cannot
 // be read.
 func selector(value any) labels.Selector {

@@ -6,6 +6,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	policyv1 "k8s.io/api/policy/v1"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/internal/rollout"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // kept calls do for each workload that stays.
@@ -204,6 +209,19 @@ func weakerRules() []Rule {
 			}
 		},
 	}, {
+		ID: "drain",
+		Doc: "A PodDisruptionBudget that lets no pod go blocks every drain of a node, and every upgrade that drains it: a rollout does not ask it. " +
+			"So do two budgets over one pod.",
+		Source: "Kubernetes documentation, 'Specifying a Disruption Budget for your Application'; Kubernetes, pkg/registry/core/pod/storage/eviction.go",
+		Run: func(p *Pass) {
+			was, is := p.Was.undrainable(), p.Is.undrainable()
+			for _, id := range sortedIDs(is) {
+				if _, had := was[id]; !had {
+					p.report(Weaker, id, is[id].field, is[id].why+": every drain of a node waits for ever", is[id].do)
+				}
+			}
+		},
+	}, {
 		ID:     "guard-goes",
 		Doc:    "A policy, a budget, a quota or a middleware that goes no longer keeps out, limits or watches.",
 		Source: "Kubernetes documentation, 'Network Policies', 'Disruptions', 'Resource Quotas', 'Validating Admission Policy'; Traefik documentation, 'Middlewares'",
@@ -238,6 +256,65 @@ func weakerRules() []Rule {
 			})
 		},
 	}}
+}
+
+// undrained says why no pod of a budget may be evicted.
+type undrained struct{ field, why, do string }
+
+// undrainable returns the budgets that let none of their pods go.
+func (s *Set) undrainable() map[object.ID]undrained {
+	found := make(map[object.ID]undrained)
+	budgets := s.selecting("policy", "PodDisruptionBudget", "spec", "selector")
+	if len(budgets.by) == 0 {
+		return found
+	}
+	least := make(map[object.ID]int) // of an autoscaler, by its target
+	s.kind("autoscaling", "HorizontalPodAutoscaler", func(o *Object) {
+		ref := fields(o.Fields, "spec", "scaleTargetRef")
+		group, _, _ := strings.Cut(text(ref, "apiVersion"), "/")
+		n, ok := number(get(o.Fields, "spec", "minReplicas"))
+		if !ok {
+			n = 1
+		}
+		least[object.ID{Group: group, Kind: text(ref, "kind"), Namespace: o.ID.Namespace, Name: text(ref, "name")}] = n
+	})
+	pods := make(map[object.ID]int) // of a budget
+	for _, id := range s.ids {
+		w := s.workloads[id]
+		if w == nil {
+			continue
+		}
+		all := budgets.of(w)
+		if len(all) > 1 {
+			found[all[1].ID] = undrained{"spec.selector", "it selects the pods of " + id.String() + ", and so does " + all[0].ID.String() + ": they can never be evicted", "Let one budget have them"}
+		}
+		n, scaled := least[id]
+		if !scaled {
+			n = w.replicas
+		}
+		for _, o := range all {
+			if had, ok := pods[o.ID]; n < 0 || ok && had < 0 {
+				pods[o.ID] = -1 // a number that is not known
+			} else {
+				pods[o.ID] += n
+			}
+		}
+	}
+	s.kind("policy", "PodDisruptionBudget", func(o *Object) {
+		n, ok := pods[o.ID]
+		if !ok {
+			n = -1
+		}
+		const do = "State maxUnavailable: 1"
+		switch field := rollout.Blocks(into[policyv1.PodDisruptionBudgetSpec](o.Fields, "spec"), n); {
+		case field == "":
+		case n < 0 || field == "maxUnavailable":
+			found[o.ID] = undrained{"spec." + field, fmt.Sprintf("it is %v, and lets no pod go", get(o.Fields, "spec", field)), do}
+		default:
+			found[o.ID] = undrained{"spec." + field, fmt.Sprintf("it is %v of %s, and lets none go", get(o.Fields, "spec", field), count(n, "pod", "pods")), do}
+		}
+	})
+	return found
 }
 
 func subject(s map[string]any) string {
