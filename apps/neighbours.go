@@ -153,21 +153,6 @@ func deny(namespace string) components.Network {
 	return components.Network{Name: "default-deny", Namespace: namespace}
 }
 
-// solver lets the proxy reach the pods with which cert-manager answers HTTP-01
-// challenges: they come and go beside the app whose certificate it is. Label
-// and port stand in cert-manager's source (SolverIdentificationLabelKey in
-// pkg/apis/acme/v1/types.go, acmeSolverListenPort in
-// pkg/issuer/acme/http/http.go).
-func solver() components.Network {
-	return components.Network{
-		Name:      "http01-solver",
-		Namespace: namespace,
-		Pods:      map[string]string{"acme.cert-manager.io/http01-solver": "true"},
-		From:      []components.Peer{proxy()},
-		Ports:     []int32{8089},
-	}
-}
-
 // runnerNetwork is the way of the runner and its jobs: the Kubernetes API,
 // since jobs deploy, and HTTP and HTTPS outside the cluster. The proxy stands
 // there until it is confirmed that Gitea is not behind it. No pod else, and

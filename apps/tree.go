@@ -118,7 +118,7 @@ func (t tier) tree() render.Tree {
 	}
 	// Last by name: where the tier runs already, its pods get what they are
 	// allowed before the rest is closed.
-	apps.Files = append(apps.Files, render.File{Name: "zz-default-deny", Components: []object.Component{solver(), deny(namespace)}})
+	apps.Files = append(apps.Files, render.File{Name: "zz-default-deny", Components: []object.Component{components.HTTP01Solver(namespace, proxy()), deny(namespace)}})
 	deployer := components.Deployer{
 		Name:      deployerName,
 		Namespace: namespace,

@@ -58,6 +58,21 @@ type Peer struct {
 	Ports []int32
 }
 
+// HTTP01Solver is the policy by which the Ingress controller reaches the pods
+// that answer cert-manager's HTTP-01 challenges. A namespace that is closed and
+// has a [TLSIngress] needs one. Label and port stand in cert-manager's source
+// (SolverIdentificationLabelKey in pkg/apis/acme/v1/types.go,
+// acmeSolverListenPort in pkg/issuer/acme/http/http.go).
+func HTTP01Solver(namespace string, controller Peer) Network {
+	return Network{
+		Name:      "http01-solver",
+		Namespace: namespace,
+		Pods:      map[string]string{"acme.cert-manager.io/http01-solver": "true"},
+		From:      []Peer{controller},
+		Ports:     []int32{8089},
+	}
+}
+
 // About implements [object.Component].
 func (Network) About() object.About { return object.About{} }
 

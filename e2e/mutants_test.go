@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -75,41 +74,23 @@ func TestMutants(t *testing.T) {
 				server.c.try(nil, "create", "namespace", ns) // another cluster may have it
 			}
 		}
-		var wg sync.WaitGroup
-		next := make(chan mutant.Placed)
-		for range runtime.GOMAXPROCS(0) {
-			checker, err := cluster.Checker(command, t.TempDir())
-			if err != nil {
-				t.Fatal(err)
-			}
-			wg.Go(func() {
-				for m := range next {
-					findings, err := checker.Check(m)
-					if err != nil {
-						t.Error(err)
-						continue
-					}
-					said := server.refusal(m.Broken[0])
-					mu.Lock()
-					sent++
-					if said != "" {
-						refused++
-						if mutant.Worst(findings) == "error" {
-							found++
-						}
-					}
-					differ(t, m, findings, said, reasons)
-					mu.Unlock()
+		list = slices.DeleteFunc(list, func(m mutant.Placed) bool { return len(m.Broken) != 1 })
+		err := cluster.Each(command, t.TempDir(), list, func(m mutant.Placed, findings []mutant.Finding) {
+			said := server.refusal(m.Broken[0])
+			mu.Lock()
+			defer mu.Unlock()
+			sent++
+			if said != "" {
+				refused++
+				if mutant.Worst(findings) == "error" {
+					found++
 				}
-			})
-		}
-		for _, m := range list {
-			if len(m.Broken) == 1 {
-				next <- m
 			}
+			differ(t, m, findings, said, reasons)
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-		close(next)
-		wg.Wait()
 	}
 	for _, r := range reasons {
 		if !r.used {

@@ -6,6 +6,7 @@ package files
 
 import (
 	"fmt"
+	"slices"
 
 	auth "example.com/fleet-auth"
 	data "example.com/fleet-data"
@@ -68,6 +69,14 @@ func repeated(name, of string) secret.Key {
 	return secret.Key{Name: name, Purpose: "Object storage", SameAs: data.StorageSecret().Key(of), Rotation: secret.RotationNeedsPeer}
 }
 
+// nats is the port of OCIS' queue.
+const nats = 9233
+
+// ocis is what those who call OCIS know of it.
+func ocis() components.StatefulSet {
+	return components.StatefulSet{Name: "ocis", Namespace: Namespace, Image: image, Port: 9200, Ports: []components.Port{{Name: "nats", Port: nats}}, Assumed: assumed}
+}
+
 // OCIS is all its services in one process. The one pod keeps what is about the
 // files, and its own keys, which `ocis init` makes once; the files are in the
 // object storage.
@@ -78,23 +87,16 @@ func (l Layer) OCIS() components.StatefulSet {
 	}
 	own := components.Volume{Name: "config", Path: "/etc/ocis", Claim: &components.Claim{Size: resource.MustParse("100Mi")}}
 	files := components.Volume{Name: "data", Path: "/var/lib/ocis", Claim: &components.Claim{Size: resource.MustParse("10Gi")}}
-	s := components.StatefulSet{
-		Name:      "ocis",
-		Namespace: Namespace,
-		Image:     image,
-		Port:      9200,
-		Ports:     []components.Port{{Name: "nats", Port: 9233}},
-		Env:       l.env(),
-		SecretEnv: map[string]secret.Ref{"WEB_OIDC_CLIENT_ID": l.Client().ClientID()},
-		Volumes:   []components.Volume{own, files, {Name: "csp", Path: "/etc/ocis-csp", Config: l.policy()}},
-		Init: []components.Workload{{
-			Name: "init", Image: image, Volumes: []components.Volume{{Name: own.Name, Path: own.Path}},
-			Command: []string{"/bin/sh", "-c", "test -e /etc/ocis/ocis.yaml || ocis init --insecure no"},
-		}},
-		Sidecars: []components.Workload{{Name: "tika", Image: text}},
-		Network:  &components.Network{From: from, To: []components.Peer{data.Storage()}},
-		Assumed:  assumed,
-	}
+	s := ocis()
+	s.Env = l.env()
+	s.SecretEnv = map[string]secret.Ref{"WEB_OIDC_CLIENT_ID": l.Client().ClientID()}
+	s.Volumes = []components.Volume{own, files, {Name: "csp", Path: "/etc/ocis-csp", Config: l.policy()}}
+	s.Init = []components.Workload{{
+		Name: "init", Image: image, Volumes: []components.Volume{{Name: own.Name, Path: own.Path}},
+		Command: []string{"/bin/sh", "-c", "test -e /etc/ocis/ocis.yaml || ocis init --insecure no"},
+	}}
+	s.Sidecars = []components.Workload{{Name: "tika", Image: text}}
+	s.Network = &components.Network{From: from, To: []components.Peer{data.Storage()}}
 	for _, k := range l.Client().Keys {
 		s.SecretEnv[k.Name] = l.Client().Secret().Key(k.Name)
 	}
@@ -104,25 +106,24 @@ func (l Layer) OCIS() components.StatefulSet {
 // env are the variables of OCIS that are no secrets (owncloud/ocis,
 // deployments/examples/ocis_full).
 func (l Layer) env() map[string]string {
-	const service = "ocis." + Namespace + ".svc.cluster.local"
 	return map[string]string{
 		"OCIS_URL":                       "https://" + l.Client().Host,
 		"OCIS_OIDC_ISSUER":               l.Client().Issuer(),
 		"OCIS_EXCLUDE_RUN_SERVICES":      "idp",
-		"PROXY_HTTP_ADDR":                "0.0.0.0:9200",
+		"PROXY_HTTP_ADDR":                fmt.Sprintf("0.0.0.0:%d", ocis().Port),
 		"PROXY_TLS":                      "false",
 		"PROXY_OIDC_REWRITE_WELLKNOWN":   "true",
 		"PROXY_AUTOPROVISION_ACCOUNTS":   "true",
 		"PROXY_CSP_CONFIG_FILE_LOCATION": "/etc/ocis-csp/csp.yaml",
 		"NATS_NATS_HOST":                 "0.0.0.0",
-		"NATS_NATS_PORT":                 "9233",
+		"NATS_NATS_PORT":                 fmt.Sprint(nats),
 		"POSTPROCESSING_STEPS":           "virusscan",
 		"SEARCH_EXTRACTOR_TYPE":          "tika",
 		"SEARCH_EXTRACTOR_TIKA_TIKA_URL": "http://127.0.0.1:9998",
 		"STORAGE_USERS_DRIVER":           "s3ng",
 		"STORAGE_USERS_S3NG_REGION":      "default",
 		"STORAGE_USERS_S3NG_BUCKET":      Bucket,
-		"STORAGE_USERS_DATA_GATEWAY_URL": "http://" + service + ":9200/data",
+		"STORAGE_USERS_DATA_GATEWAY_URL": "http://" + ocis().Address() + "/data",
 	}
 }
 
@@ -154,7 +155,7 @@ func (l Layer) virusScan() components.Worker {
 		Image:     image,
 		Args:      []string{"antivirus", "server"},
 		Env: map[string]string{
-			"OCIS_EVENTS_ENDPOINT":    "ocis." + Namespace + ".svc.cluster.local:9233",
+			"OCIS_EVENTS_ENDPOINT":    fmt.Sprintf("%s:%d", ocis().Host(), nats),
 			"ANTIVIRUS_SCANNER_TYPE":  "clamav",
 			"ANTIVIRUS_CLAMAV_SOCKET": "/run/clamav/clamd.sock",
 			"ANTIVIRUS_MAX_SCAN_SIZE": "100MB",
@@ -169,7 +170,7 @@ func (l Layer) virusScan() components.Worker {
 			},
 		}},
 		Network: &components.Network{To: []components.Peer{
-			{Pods: map[string]string{"app.kubernetes.io/name": "ocis"}, Ports: []int32{9200, 9233}},
+			ocis().Peer(),
 			data.Storage(), // the signatures come from public addresses too
 		}},
 		Assumed: assumed,
@@ -229,15 +230,14 @@ func Tree(environment string, images render.Images) (render.Tree, error) {
 		Assumed:   theirs.Assumed,
 	}
 	https := traefik.RedirectMiddleware{Name: "redirect-https", Namespace: Namespace, Assumed: true}
-	return render.Tree{
+	tree := render.Tree{
 		ID:   "dezky-files-" + environment,
 		Name: "OCIS, " + environment,
 		Layers: []render.Layer{{Name: "files", Namespace: Namespace, Files: []render.File{
 			{Name: "00-namespace", Components: []object.Component{
 				components.Namespace{Name: Namespace, PodSecurity: "baseline"},
 				components.Network{Name: "default-deny", Namespace: Namespace},
-				components.Network{Name: "acme-solver", Namespace: Namespace, Pods: map[string]string{"acme.cert-manager.io/http01-solver": "true"},
-					From: []components.Peer{{Namespace: "kube-system"}}, Ports: []int32{8089}},
+				components.HTTP01Solver(Namespace, components.Peer{Namespace: "kube-system"}),
 			}},
 			{Name: "bucket", Components: []object.Component{l.bucket()}},
 			{Name: "ocis", Components: []object.Component{
@@ -257,7 +257,9 @@ func Tree(environment string, images render.Images) (render.Tree, error) {
 			{ID: object.ID{Group: "networking.k8s.io", Kind: "IngressClass", Name: "traefik"}},
 			{ID: object.ID{Group: "cert-manager.io", Kind: "ClusterIssuer", Name: l.Issuer}},
 		},
-	}, nil
+	}
+	tree.Texts = []render.Text{{Name: "secrets.example.yaml", Content: secretsOf(tree).Template}}
+	return tree, nil
 }
 
 // Secrets are the contracts of this layer, and of that whose values it
@@ -267,5 +269,9 @@ func Secrets(environment string) (secrets.Set, error) {
 	if err != nil {
 		return secrets.Set{}, err
 	}
-	return secrets.Set{Secrets: append(tree.Secrets, data.StorageSecret())}, nil
+	return secretsOf(tree), nil
+}
+
+func secretsOf(tree render.Tree) secrets.Set {
+	return secrets.Set{Secrets: append(slices.Clone(tree.Secrets), data.StorageSecret())}
 }

@@ -7,9 +7,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 
+	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
@@ -89,6 +93,7 @@ func Clusters(root, dir string) ([]*Cluster, error) {
 		{"sample", "", []string{"internal/mutant/testdata/elsewhere.yaml"}, true},
 		{"data", "examples/data/golden", []string{"golden/production/ci/00-namespaces.yaml"}, true},
 		{"auth", "examples/auth/golden", []string{"examples/data/golden", "golden/production/auth", "golden/production/secrets"}, true},
+		{"files", "examples/files/golden", []string{"examples/data/golden", "examples/auth/golden", "golden/production/auth", "golden/production/secrets"}, true},
 		{"production", "golden/production", nil, false},
 		{"development", "golden/development", nil, false},
 	} {
@@ -130,8 +135,32 @@ func Pick(clusters []*Cluster) map[*Cluster][]Placed {
 	return picked
 }
 
-// Checker runs the command on one cluster.
-type Checker struct {
+// Each checks mutants of the cluster on all cores, and calls do with each and
+// what the command finds, several at the same time. Dir is an empty directory.
+func (c *Cluster) Each(command report.Command, dir string, list []Placed, do func(Placed, []Finding)) error {
+	var group errgroup.Group
+	var next atomic.Int64
+	for i := range runtime.GOMAXPROCS(0) {
+		group.Go(func() error {
+			k, err := c.checker(command, filepath.Join(dir, strconv.Itoa(i)))
+			if err != nil {
+				return err
+			}
+			for i := int(next.Add(1)) - 1; i < len(list); i = int(next.Add(1)) - 1 {
+				findings, err := k.check(list[i])
+				if err != nil {
+					return err
+				}
+				do(list[i], findings)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// checker runs the command on one cluster.
+type checker struct {
 	cluster *Cluster
 	command report.Command
 	dir     string // a copy of the files
@@ -139,8 +168,7 @@ type Checker struct {
 	before map[string]bool
 }
 
-// Checker returns a Checker, which works in the directory.
-func (c *Cluster) Checker(command report.Command, dir string) (*Checker, error) {
+func (c *Cluster) checker(command report.Command, dir string) (*checker, error) {
 	for path, text := range c.Files {
 		path = filepath.Join(dir, path)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -150,7 +178,7 @@ func (c *Cluster) Checker(command report.Command, dir string) (*Checker, error) 
 			return nil, err
 		}
 	}
-	k := &Checker{cluster: c, command: command, dir: dir, before: make(map[string]bool)}
+	k := &checker{cluster: c, command: command, dir: dir, before: make(map[string]bool)}
 	before, err := k.run()
 	for _, f := range before {
 		k.before[f.String()] = true
@@ -180,9 +208,9 @@ func (f Finding) String() string {
 	return fmt.Sprintf("%s: %s %s/%s: %s: %s [%s]", f.Severity, f.Object.Kind, f.Object.Namespace, f.Object.Name, f.Field, f.Problem, f.Rule)
 }
 
-// Check puts a mutant in the place of its object, runs the command, and
+// check puts a mutant in the place of its object, runs the command, and
 // returns what it finds that it did not find before.
-func (k *Checker) Check(m Placed) ([]Finding, error) {
+func (k *checker) check(m Placed) ([]Finding, error) {
 	text := k.cluster.Files[m.file]
 	objects, err := manifest.Read(bytes.NewReader(text))
 	if err != nil {
@@ -214,7 +242,7 @@ func (k *Checker) Check(m Placed) ([]Finding, error) {
 	return slices.DeleteFunc(findings, func(f Finding) bool { return k.before[f.String()] }), os.WriteFile(path, text, 0o644)
 }
 
-func (k *Checker) run() ([]Finding, error) {
+func (k *checker) run() ([]Finding, error) {
 	args := []string{"-format", "json"}
 	for _, e := range k.cluster.Elsewhere {
 		args = append(args, "-elsewhere", e)

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"os"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -95,7 +94,10 @@ func TestMutants(t *testing.T) {
 			}
 			list = some
 		}
-		each(t, c, command, list, func(m mutant.Mutant, findings []mutant.Finding) {
+		var mu sync.Mutex
+		err := c.Each(command, t.TempDir(), list, func(m mutant.Placed, findings []mutant.Finding) {
+			mu.Lock()
+			defer mu.Unlock()
 			n := counts[m.Change]
 			n.mutants++
 			at := field{m.Change, m.Field}
@@ -124,9 +126,12 @@ func TestMutants(t *testing.T) {
 				}
 			}
 			if !explained {
-				unexplained[m.Change+" "+m.Field] = m
+				unexplained[m.Change+" "+m.Field] = m.Mutant
 			}
 		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(unexplained)) {
 		t.Errorf("not found, and testdata/survivors.yaml has no reason: %s %s\n\t%s", unexplained[key].Change, unexplained[key].Field, unexplained[key])
@@ -160,35 +165,4 @@ func TestMutants(t *testing.T) {
 	}
 	row("all", total, "The rest has a reason in testdata/survivors.yaml.")
 	t.Logf("\n%s", &table)
-}
-
-// each checks mutants, several at a time, and calls do for one after the other.
-func each(t *testing.T, c *mutant.Cluster, command report.Command, list []mutant.Placed, do func(mutant.Mutant, []mutant.Finding)) {
-	t.Helper()
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	next := make(chan mutant.Placed)
-	for range runtime.GOMAXPROCS(0) {
-		k, err := c.Checker(command, t.TempDir())
-		if err != nil {
-			t.Fatal(err)
-		}
-		wg.Go(func() {
-			for m := range next {
-				findings, err := k.Check(m)
-				if err != nil {
-					t.Error(err)
-					continue
-				}
-				mu.Lock()
-				do(m.Mutant, findings)
-				mu.Unlock()
-			}
-		})
-	}
-	for _, m := range list {
-		next <- m
-	}
-	close(next)
-	wg.Wait()
 }

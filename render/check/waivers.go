@@ -1,6 +1,7 @@
 package check
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -12,7 +13,7 @@ import (
 // value:
 //
 //	fleet.dezky.eu/waive-reference: the operator of the database makes the Secret
-const WaiverAnnotation = "fleet.dezky.eu/waive-"
+const WaiverAnnotation = object.AnnotationPrefix + "waive-"
 
 // Waiver lets what a rule finds in an object pass.
 type Waiver struct {
@@ -40,7 +41,33 @@ func waiverRules() []Rule {
 		Doc:      "A waiver that lets nothing pass hides the next mistake: nothing is found any more where it stands, its rule does not exist, or it gives no reason and is not heeded.",
 		Source:   "The waivers of fleet: an annotation " + WaiverAnnotation + "RULE with the reason, or a value in the Tree",
 		Run:      func(*Pass) {}, // Run reports it, when all rules are done
+	}, {
+		ID:       "fleet-annotation",
+		Severity: object.Warning,
+		Doc:      "An annotation that fleet does not read does nothing: with a misspelt before-release, a migration runs beside the release that needs it.",
+		Source:   "The annotations of fleet: " + object.BeforeReleaseAnnotation + " with the value true, for a Job, and waivers",
+		Alone:    true,
+		Run:      fleetAnnotations,
 	}}
+}
+
+func fleetAnnotations(p *Pass) {
+	for _, o := range p.Objects() {
+		for _, key := range annotationKeys(o, object.AnnotationPrefix) {
+			if strings.HasPrefix(key, WaiverAnnotation) {
+				continue
+			}
+			field, value := "metadata.annotations["+key+"]", o.GetAnnotations()[key]
+			switch {
+			case key != object.BeforeReleaseAnnotation:
+				p.Report(o, field, "fleet reads no such annotation", "name "+object.BeforeReleaseAnnotation+" or "+WaiverAnnotation+"RULE, or leave it out")
+			case o.ID.Group != "batch" || o.ID.Kind != "Job":
+				p.Report(o, field, "only a Job is run before a release", "leave it out")
+			case value != "true":
+				p.Report(o, field, fmt.Sprintf("%q: the Job runs before the release only where it says true", value), "write true, or leave it out")
+			}
+		}
+	}
 }
 
 // waives are the waivers of one run.
@@ -77,14 +104,7 @@ func newWaives(set *Set, rules []Rule, waivers []Waiver) *waives {
 		w.list = append(w.list, waive{Waiver: waiver, at: at})
 	}
 	for _, o := range set.Objects() {
-		var keys []string
-		for key := range o.GetAnnotations() {
-			if strings.HasPrefix(key, WaiverAnnotation) {
-				keys = append(keys, key)
-			}
-		}
-		slices.Sort(keys)
-		for _, key := range keys {
+		for _, key := range annotationKeys(o, WaiverAnnotation) {
 			add(Waiver{Rule: key[len(WaiverAnnotation):], Object: o.ID, Reason: strings.TrimSpace(o.GetAnnotations()[key])},
 				object.Finding{Layer: o.Layer, File: o.File, Line: o.Line, Object: o.ID, Field: "metadata.annotations[" + key + "]"})
 		}
@@ -94,6 +114,18 @@ func newWaives(set *Set, rules []Rule, waivers []Waiver) *waives {
 		add(waiver, object.Finding{Object: waiver.Object, Field: "the waiver of " + waiver.Rule})
 	}
 	return w
+}
+
+// annotationKeys returns the keys of annotations that begin so, in their order.
+func annotationKeys(o *Object, prefix string) []string {
+	var keys []string
+	for key := range o.GetAnnotations() {
+		if strings.HasPrefix(key, prefix) {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
 }
 
 // waive returns the reason for which a finding passes.

@@ -69,6 +69,9 @@ func IsNil(o Object) bool {
 	return v.Kind() == reflect.Pointer && v.IsNil()
 }
 
+// AnnotationPrefix begins the keys of annotations that fleet reads itself.
+const AnnotationPrefix = "fleet.dezky.eu/"
+
 // BeforeReleaseAnnotation says of a Job, with the value true, that a deploy
 // runs it to its end before it changes any other workload.
-const BeforeReleaseAnnotation = "fleet.dezky.eu/before-release"
+const BeforeReleaseAnnotation = AnnotationPrefix + "before-release"
