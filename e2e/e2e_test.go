@@ -125,11 +125,18 @@ func (c cluster) ready() bool {
 // run starts a program, and ends it with the test.
 func run(t *testing.T, dir, logName, program string, args ...string) {
 	t.Helper()
+	runWith(t, dir, logName, nil, program, args...)
+}
+
+// runWith is run with variables beside those of the test.
+func runWith(t *testing.T, dir, logName string, env []string, program string, args ...string) {
+	t.Helper()
 	log, err := os.Create(filepath.Join(dir, logName))
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(filepath.Join(bin, program), args...)
+	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -1,0 +1,301 @@
+package e2e
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
+)
+
+// edge is Traefik, with the entry points that it has in k3s, in front of an API
+// server without nodes. Traefik takes one server of the test for its proxy, and
+// asks that for every pod, whatever its address.
+type edge struct {
+	server
+	t       *testing.T
+	clients map[string]*http.Client // by entry point
+
+	mu   sync.Mutex
+	pods map[string]pod // by address
+
+	here    map[object.ID]*unstructured.Unstructured
+	refused map[object.ID]string
+	settled int
+}
+
+// pod is what answers at an address.
+type pod struct {
+	service object.ID
+	ports   map[int32]bool // nil for any
+}
+
+// newEdge builds and starts Traefik. It has the middlewares of the file
+// provider that are named.
+func newEdge(t *testing.T, fileMiddlewares []string) *edge {
+	t.Helper()
+	e := &edge{
+		server: newServer(t), t: t, clients: make(map[string]*http.Client),
+		here: make(map[object.ID]*unstructured.Unstructured), refused: make(map[object.ID]string),
+	}
+	module, err := exec.Command("go", "mod", "download", "-json", "github.com/traefik/traefik/v3@"+traefikVersion(t)).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var download struct{ Dir string }
+	if err := json.Unmarshal(module, &download); err != nil {
+		t.Fatal(err)
+	}
+	// In the folder of the module its own replace lines are in force.
+	build := exec.Command("go", "install", "-C", download.Dir, "./cmd/traefik")
+	build.Env = append(os.Environ(), "GOBIN="+bin, "GOFLAGS=-mod=readonly", "GOWORK=off")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building Traefik: %v\n%s", err, out)
+	}
+
+	pods := httptest.NewServer(e)
+	t.Cleanup(pods.Close)
+	dir := e.c.dir
+	config := filepath.Join(dir, "traefik.kubeconfig")
+	write(t, config, fmt.Appendf(nil, `apiVersion: v1
+kind: Config
+clusters: [{name: e2e, cluster: {server: %q, insecure-skip-tls-verify: true}}]
+users: [{name: admin, user: {token: admin}}]
+contexts: [{name: e2e, context: {cluster: e2e, user: admin}}]
+current-context: e2e
+`, e.c.url))
+	middlewares := make(map[string]any)
+	for _, name := range fileMiddlewares {
+		middlewares[name] = map[string]any{"compress": map[string]any{}}
+	}
+	file, err := yaml.Marshal(map[string]any{"http": map[string]any{"middlewares": middlewares}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "traefik.yaml"), file)
+
+	args := []string{
+		"--global.checkNewVersion=false", "--global.sendAnonymousUsage=false", "--log.level=ERROR",
+		"--api.insecure=true", "--entryPoints.websecure.http.tls=true",
+		"--providers.kubernetesIngress.allowEmptyServices=true", "--providers.kubernetesCRD.allowEmptyServices=true", // as the chart has it
+		"--providers.file.filename=" + filepath.Join(dir, "traefik.yaml"),
+		"--providers.providersThrottleDuration=10ms",
+		"--serversTransport.forwardingTimeouts.dialTimeout=1s",
+	}
+	names := []string{"web", "websecure", "metrics", "traefik"}
+	for i, address := range freeAddresses(t, len(names)) {
+		args = append(args, "--entryPoints."+names[i]+".address="+address)
+		e.clients[names[i]] = &http.Client{
+			Timeout:       10 * time.Second,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			Transport: &http.Transport{
+				DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+					return new(net.Dialer).DialContext(ctx, network, address)
+				},
+				DisableKeepAlives: true, // a connection keeps the certificate that it began with
+				TLSClientConfig:   &tls.Config{InsecureSkipVerify: true},
+			},
+		}
+	}
+	runWith(t, dir, "traefik.log", []string{"KUBECONFIG=" + config, "HTTP_PROXY=" + pods.URL, "HTTPS_PROXY=" + pods.URL, "NO_PROXY=127.0.0.1"}, "traefik", args...)
+
+	e.must(`{apiVersion: networking.k8s.io/v1, kind: IngressClass, metadata: {name: traefik}, spec: {controller: traefik.io/ingress-controller}}`)
+	e.must(`{apiVersion: v1, kind: Namespace, metadata: {name: settled}}`)
+	return e
+}
+
+// traefikVersion is that of the module whose types the library has.
+func traefikVersion(t *testing.T) string {
+	t.Helper()
+	version, err := exec.Command("go", "list", "-m", "-f", "{{.Version}}", "github.com/traefik/traefik/v3").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(version))
+}
+
+// ServeHTTP answers for all pods, and says which Service they are of.
+func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	host, port, _ := net.SplitHostPort(r.URL.Host)
+	number, _ := strconv.Atoi(port)
+	e.mu.Lock()
+	p, ok := e.pods[host]
+	e.mu.Unlock()
+	if r.Method == http.MethodConnect || !ok || p.ports != nil && !p.ports[int32(number)] {
+		http.Error(w, "nobody listens at "+r.URL.Host, http.StatusBadGateway)
+		return
+	}
+	w.Header().Set("X-Service", p.service.Namespace+"/"+p.service.Name)
+	w.Header().Set("X-Port", port)
+}
+
+// must applies an object, which the API server takes.
+func (e *edge) must(text string) {
+	e.t.Helper()
+	for _, o := range parse(e.t, []byte(text)) {
+		client, err := e.of(o)
+		if err != nil {
+			e.t.Fatal(err)
+		}
+		if _, err := client.Apply(context.Background(), o.GetName(), o, metav1.ApplyOptions{FieldManager: "e2e", Force: true}); err != nil {
+			e.t.Fatal(err)
+		}
+	}
+}
+
+// put makes the objects, and these alone, what the API server has beside what
+// is always there, and waits until Traefik has them all. What the API server
+// refuses is noted.
+func (e *edge) put(objects []*unstructured.Unstructured, pods map[string]pod) {
+	e.t.Helper()
+	e.mu.Lock()
+	e.pods = pods
+	e.mu.Unlock()
+	want := make(map[object.ID]*unstructured.Unstructured)
+	for _, o := range objects {
+		want[object.IDOf(o)] = o
+	}
+	ctx := context.Background()
+	for id, o := range e.here {
+		if reflect.DeepEqual(o, want[id]) {
+			continue
+		}
+		if e.refused[id] == "" {
+			client, err := e.of(o)
+			if err != nil {
+				e.t.Fatal(err)
+			}
+			if err := client.Delete(ctx, o.GetName(), metav1.DeleteOptions{}); err != nil {
+				e.t.Fatalf("%s: %v", id, err)
+			}
+		}
+		delete(e.here, id)
+		delete(e.refused, id)
+	}
+	for _, o := range objects {
+		id := object.IDOf(o)
+		if want[id] != o || e.here[id] != nil {
+			continue
+		}
+		e.here[id] = o
+		if err := e.create(ctx, o); err != nil {
+			e.refused[id] = err.Error()
+		}
+	}
+	e.settle()
+}
+
+func (e *edge) create(ctx context.Context, o *unstructured.Unstructured) error {
+	client, err := e.of(o)
+	if err != nil {
+		return err
+	}
+	options := metav1.CreateOptions{FieldValidation: metav1.FieldValidationStrict}
+	_, err = client.Create(ctx, o.DeepCopy(), options)
+	if apierrors.IsNotFound(err) && o.GetNamespace() != "" {
+		e.must("{apiVersion: v1, kind: Namespace, metadata: {name: " + o.GetNamespace() + "}}")
+		_, err = client.Create(ctx, o.DeepCopy(), options)
+	}
+	return err
+}
+
+// settle waits until Traefik has seen everything so far: of each kind it sees
+// one change after the other, so it has when it has seen the last one of each.
+func (e *edge) settle() {
+	e.t.Helper()
+	e.settled++
+	n := e.settled
+	e.must(fmt.Sprintf(`apiVersion: v1
+kind: Service
+metadata: {name: settled, namespace: settled}
+spec: {ports: [{port: %[1]d}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: settled, namespace: settled, labels: {kubernetes.io/service-name: settled}}
+addressType: IPv4
+endpoints: [{addresses: [10.42.255.254]}]
+ports: [{name: "", port: %[1]d}]
+---
+apiVersion: traefik.io/v1alpha1
+kind: Middleware
+metadata: {name: settled, namespace: settled}
+spec: {headers: {customResponseHeaders: {X-Settled: "%[1]d"}}}
+---
+apiVersion: traefik.io/v1alpha1
+kind: IngressRoute
+metadata: {name: settled, namespace: settled}
+spec:
+  entryPoints: [web]
+  routes:
+  - match: Host(`+"`route.settled`"+`) && Path(`+"`/%[1]d`"+`)
+    middlewares: [{name: settled}]
+    services: [{name: settled, port: %[1]d}]
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: settled, namespace: settled, annotations: {traefik.ingress.kubernetes.io/router.middlewares: settled-settled@kubernetescrd}}
+spec:
+  rules:
+  - host: ingress.settled
+    http: {paths: [{path: /%[1]d, pathType: Exact, backend: {service: {name: settled, port: {number: %[1]d}}}}]}
+`, n))
+	e.mu.Lock()
+	if e.pods == nil {
+		e.pods = make(map[string]pod)
+	}
+	e.pods["10.42.255.254"] = pod{service: object.ID{Kind: "Service", Namespace: "settled", Name: "settled"}}
+	e.mu.Unlock()
+	number := strconv.Itoa(n)
+	deadline := time.Now().Add(time.Minute)
+	for _, host := range []string{"route.settled", "ingress.settled"} {
+		for {
+			r, err := e.ask("web", false, host, "/"+number)
+			if err == nil && r.Header.Get("X-Port") == number && r.Header.Get("X-Settled") == number {
+				break
+			}
+			if time.Now().After(deadline) {
+				e.t.Fatalf("Traefik does not serve what was applied a minute ago: %s: %v, %v", host, r, err)
+			}
+			time.Sleep(2 * time.Millisecond)
+		}
+	}
+}
+
+var errNoEntryPoint = errors.New("Traefik has no such entry point")
+
+// ask sends a request to an entry point.
+func (e *edge) ask(entryPoint string, secure bool, host, path string) (*http.Response, error) {
+	client := e.clients[entryPoint]
+	if client == nil {
+		return nil, errNoEntryPoint
+	}
+	request, err := http.NewRequest(http.MethodGet, map[bool]string{false: "http", true: "https"}[secure]+"://"+host+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	return response, response.Body.Close()
+}
