@@ -48,9 +48,13 @@ func TestMain(m *testing.M) {
 	build := exec.Command("go", "install", "tool")
 	build.Env = append(os.Environ(), "GOBIN="+bin)
 	build.Stderr = os.Stderr
-	fmt.Fprintln(os.Stderr, "building etcd, Kubernetes and kwok: minutes the first time")
+	fmt.Fprintln(os.Stderr, "building etcd, Kubernetes, kwok and Traefik: minutes the first time")
 	if err := build.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "go install tool:", err)
+		os.Exit(1)
+	}
+	if err := buildTraefik(); err != nil {
+		fmt.Fprintln(os.Stderr, "building Traefik:", err)
 		os.Exit(1)
 	}
 	os.Exit(m.Run())

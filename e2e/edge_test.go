@@ -3,12 +3,14 @@ package e2e
 import (
 	"context"
 	"crypto/tls"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -57,23 +59,7 @@ func newEdge(t *testing.T, fileMiddlewares []string) *edge {
 		server: newServer(t), t: t, clients: make(map[string]*http.Client),
 		here: make(map[object.ID]*unstructured.Unstructured), refused: make(map[object.ID]string),
 	}
-	module, err := exec.Command("go", "mod", "download", "-json", "github.com/traefik/traefik/v3@"+traefikVersion(t)).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var download struct{ Dir string }
-	if err := json.Unmarshal(module, &download); err != nil {
-		t.Fatal(err)
-	}
-	// In the folder of the module its own replace lines are in force.
-	build := exec.Command("go", "install", "-C", download.Dir, "./cmd/traefik")
-	build.Env = append(os.Environ(), "GOBIN="+bin, "GOFLAGS=-mod=readonly", "GOWORK=off")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building Traefik: %v\n%s", err, out)
-	}
-
-	pods := httptest.NewServer(e)
-	t.Cleanup(pods.Close)
+	proxy := e.serve()
 	dir := e.c.dir
 	config := filepath.Join(dir, "traefik.kubeconfig")
 	write(t, config, fmt.Appendf(nil, `apiVersion: v1
@@ -95,7 +81,7 @@ current-context: e2e
 
 	args := []string{
 		"--global.checkNewVersion=false", "--global.sendAnonymousUsage=false", "--log.level=ERROR",
-		"--api.insecure=true", "--entryPoints.websecure.http.tls=true",
+		"--ping=true", "--api.insecure=true", "--entryPoints.websecure.http.tls=true",
 		"--providers.kubernetesIngress.allowEmptyServices=true", "--providers.kubernetesCRD.allowEmptyServices=true", // as the chart has it
 		"--providers.file.filename=" + filepath.Join(dir, "traefik.yaml"),
 		"--providers.providersThrottleDuration=10ms",
@@ -116,36 +102,137 @@ current-context: e2e
 			},
 		}
 	}
-	runWith(t, dir, "traefik.log", []string{"KUBECONFIG=" + config, "HTTP_PROXY=" + pods.URL, "HTTPS_PROXY=" + pods.URL, "NO_PROXY=127.0.0.1"}, "traefik", args...)
+	runWith(t, dir, "traefik.log", []string{"KUBECONFIG=" + config, "HTTP_PROXY=" + proxy, "HTTPS_PROXY=" + proxy}, "traefik", args...)
 
 	e.must(`{apiVersion: networking.k8s.io/v1, kind: IngressClass, metadata: {name: traefik}, spec: {controller: traefik.io/ingress-controller}}`)
 	e.must(`{apiVersion: v1, kind: Namespace, metadata: {name: settled}}`)
 	return e
 }
 
-// traefikVersion is that of the module whose types the library has.
-func traefikVersion(t *testing.T) string {
-	t.Helper()
+// buildTraefik builds Traefik at the version whose types the library has, in
+// the folder of its module, where its own replace lines are in force.
+func buildTraefik() error {
 	version, err := exec.Command("go", "list", "-m", "-f", "{{.Version}}", "github.com/traefik/traefik/v3").Output()
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	return strings.TrimSpace(string(version))
+	out, err := exec.Command("go", "mod", "download", "-json", "github.com/traefik/traefik/v3@"+strings.TrimSpace(string(version))).Output()
+	if err != nil {
+		return err
+	}
+	var module struct{ Dir string }
+	if err := json.Unmarshal(out, &module); err != nil {
+		return err
+	}
+	build := exec.Command("go", "install", "-C", module.Dir, "./cmd/traefik")
+	build.Env = append(os.Environ(), "GOBIN="+bin, "GOWORK=off")
+	build.Stderr = os.Stderr
+	return build.Run()
 }
 
-// ServeHTTP answers for all pods, and says which Service they are of.
-func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	host, port, _ := net.SplitHostPort(r.URL.Host)
-	number, _ := strconv.Atoi(port)
-	e.mu.Lock()
-	p, ok := e.pods[host]
-	e.mu.Unlock()
-	if r.Method == http.MethodConnect || !ok || p.ports != nil && !p.ports[int32(number)] {
-		http.Error(w, "nobody listens at "+r.URL.Host, http.StatusBadGateway)
-		return
+// podConn is a connection that Traefik has opened to a pod by way of the proxy,
+// which speaks SOCKS5 (RFC 1928).
+type podConn struct {
+	net.Conn
+	edge    *edge
+	once    sync.Once
+	err     error
+	address string
+}
+
+// Read begins with what a client of the proxy says first.
+func (c *podConn) Read(b []byte) (int, error) {
+	c.once.Do(func() { c.err = c.greet() })
+	if c.err != nil {
+		return 0, c.err
 	}
-	w.Header().Set("X-Service", p.service.Namespace+"/"+p.service.Name)
-	w.Header().Set("X-Port", port)
+	return c.Conn.Read(b)
+}
+
+func (c *podConn) greet() error {
+	methods := make([]byte, 2)
+	if _, err := io.ReadFull(c.Conn, methods); err != nil {
+		return err
+	}
+	if _, err := io.CopyN(io.Discard, c.Conn, int64(methods[1])); err != nil {
+		return err
+	}
+	if _, err := c.Conn.Write([]byte{5, 0}); err != nil { // no login
+		return err
+	}
+	request := make([]byte, 10) // version, command, reserved, kind of address, IPv4, port
+	if _, err := io.ReadFull(c.Conn, request); err != nil {
+		return err
+	}
+	if request[3] != 1 {
+		return errors.New("not an IPv4 address")
+	}
+	c.address = netip.AddrPortFrom(netip.AddrFrom4([4]byte(request[4:8])), binary.BigEndian.Uint16(request[8:])).String()
+	answer := []byte{5, 0, 0, 1, 0, 0, 0, 0, 0, 0}
+	_, ok := c.edge.pod(c.address)
+	if !ok {
+		answer[1] = 5 // connection refused
+	}
+	if _, err := c.Conn.Write(answer); err != nil {
+		return err
+	}
+	if !ok {
+		return errors.New("nobody listens at " + c.address)
+	}
+	return nil
+}
+
+// podListener accepts such connections.
+type podListener struct {
+	net.Listener
+	edge *edge
+}
+
+func (l podListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &podConn{Conn: c, edge: l.edge}, nil
+}
+
+// serve answers for all pods, and returns the address of the proxy.
+func (e *edge) serve() string {
+	e.t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	type key struct{}
+	server := http.Server{
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, key{}, c) },
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			address := r.Context().Value(key{}).(*podConn).address
+			p, ok := e.pod(address)
+			if !ok { // any more
+				http.Error(w, "nobody listens at "+address, http.StatusBadGateway)
+				return
+			}
+			_, port, _ := net.SplitHostPort(address)
+			w.Header().Set("X-Service", p.service.Namespace+"/"+p.service.Name)
+			w.Header().Set("X-Port", port)
+		}),
+	}
+	go server.Serve(podListener{l, e})
+	e.t.Cleanup(func() { server.Close() })
+	return "socks5://" + l.Addr().String()
+}
+
+// pod returns the pod that listens at an address and port.
+func (e *edge) pod(address string) (pod, bool) {
+	at, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return pod{}, false
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p, ok := e.pods[at.Addr().String()]
+	return p, ok && (p.ports == nil || p.ports[int32(at.Port())])
 }
 
 // must applies an object, which the API server takes.
@@ -210,10 +297,17 @@ func (e *edge) create(ctx context.Context, o *unstructured.Unstructured) error {
 		return err
 	}
 	options := metav1.CreateOptions{FieldValidation: metav1.FieldValidationStrict}
-	_, err = client.Create(ctx, o.DeepCopy(), options)
+	made, err := client.Create(ctx, o.DeepCopy(), options)
 	if apierrors.IsNotFound(err) && o.GetNamespace() != "" {
 		e.must("{apiVersion: v1, kind: Namespace, metadata: {name: " + o.GetNamespace() + "}}")
-		_, err = client.Create(ctx, o.DeepCopy(), options)
+		made, err = client.Create(ctx, o.DeepCopy(), options)
+	}
+	if err == nil && o.GetKind() == "Service" { // as kube-proxy would
+		if ip, _, _ := unstructured.NestedString(made.Object, "spec", "clusterIP"); ip != "" {
+			e.mu.Lock()
+			e.pods[ip] = pod{service: object.IDOf(o)}
+			e.mu.Unlock()
+		}
 	}
 	return err
 }
@@ -223,7 +317,7 @@ func (e *edge) create(ctx context.Context, o *unstructured.Unstructured) error {
 func (e *edge) settle() {
 	e.t.Helper()
 	e.settled++
-	n := e.settled
+	n := 10000 + e.settled // a port, and not 443, which would be HTTPS
 	e.must(fmt.Sprintf(`apiVersion: v1
 kind: Service
 metadata: {name: settled, namespace: settled}
@@ -260,9 +354,6 @@ spec:
     http: {paths: [{path: /%[1]d, pathType: Exact, backend: {service: {name: settled, port: {number: %[1]d}}}}]}
 `, n))
 	e.mu.Lock()
-	if e.pods == nil {
-		e.pods = make(map[string]pod)
-	}
 	e.pods["10.42.255.254"] = pod{service: object.ID{Kind: "Service", Namespace: "settled", Name: "settled"}}
 	e.mu.Unlock()
 	number := strconv.Itoa(n)

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -35,9 +36,9 @@ type difference struct {
 	// Served reports that Traefik serves what a rule refuses; else it does not
 	// serve what no rule refuses.
 	Served bool
-	// On is what differs: the case, the rule where there is one, the object and
+	// Where it is: the case, the rule where there is one, the object and
 	// the field. A star stands for any text.
-	On     string
+	Where  string
 	Reason string
 
 	pattern *regexp.Regexp
@@ -69,7 +70,7 @@ func TestTraefik(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range reasons {
-		r.pattern = regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(r.On), `\*`, `.*`) + "$")
+		r.pattern = regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(r.Where), `\*`, `.*`) + "$")
 	}
 	planted := plantedCases(t)
 	var all []*unstructured.Unstructured
@@ -86,15 +87,15 @@ func TestTraefik(t *testing.T) {
 		for _, s := range part.scenarios {
 			n.add(e.hold(s, reasons))
 		}
-		t.Logf("%s: %d cases with %d routes in %.0f s: Traefik serves none of the %d that a rule refuses (the API server refuses %d of them), and all of the %d others; %d differ with a reason",
-			part.name, len(part.scenarios), n.routes, time.Since(began).Seconds(), n.dropped, n.refused, n.served, n.differ)
+		t.Logf("%s: %d cases with %d routes in %.0f s: %d that a rule refuses, of which the API server refuses %d, and %d that none does; Traefik differs in %d, each with its reason or an error above",
+			part.name, len(part.scenarios), n.dropped+n.served, time.Since(began).Seconds(), n.dropped, n.refused, n.served, n.differ)
 		if n.dropped == 0 || n.served == 0 {
 			t.Error("nothing was held to Traefik")
 		}
 	}
 	for _, r := range reasons {
 		if !r.used {
-			t.Errorf("testdata/traefik.yaml: %s: they agree by now: take it out", r.On)
+			t.Errorf("testdata/traefik.yaml: %s: they agree by now: take it out", r.Where)
 		}
 	}
 }
@@ -167,7 +168,7 @@ func mutantCases(t *testing.T) []scenario {
 			objects = append(objects, parse(t, cluster.Files[path])...)
 		}
 		for _, m := range list {
-			if !atTraefik(m.Object) {
+			if !atTraefik(m.Object) || !read.MatchString(m.Field) {
 				continue
 			}
 			var broken []*unstructured.Unstructured
@@ -185,24 +186,28 @@ func mutantCases(t *testing.T) []scenario {
 	return all
 }
 
+// read are the fields that Traefik reads, or finds an object by.
+var read = regexp.MustCompile(`^[A-Za-z]+$| spec|metadata\.(name|namespace|annotations\[traefik)`)
+
 // atTraefik reports whether Traefik reads the kind.
 func atTraefik(id object.ID) bool {
 	switch id.Group {
-	case "traefik.io", "networking.k8s.io", "discovery.k8s.io":
-		return id.Kind != "NetworkPolicy"
+	case "traefik.io", "discovery.k8s.io":
+		return true
+	case "networking.k8s.io":
+		return id.Kind == "Ingress"
 	case "":
-		return id.Kind == "Service" || id.Kind == "Secret"
+		return id.Kind == "Service"
 	}
 	return false
 }
 
 // tally counts routes.
 type tally struct {
-	routes, dropped, refused, served, differ int
+	dropped, refused, served, differ int
 }
 
 func (n *tally) add(m tally) {
-	n.routes += m.routes
 	n.dropped += m.dropped
 	n.refused += m.refused
 	n.served += m.served
@@ -239,8 +244,11 @@ func (e *edge) answered(a ask) (string, bool) {
 	switch r.StatusCode {
 	case http.StatusOK:
 		return said, a.service.Name == "" || by == a.service.Namespace+"/"+a.service.Name
-	case http.StatusUnauthorized, http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+	case http.StatusUnauthorized:
 		return said, true
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		to, err := r.Location()
+		return said + " to " + r.Header.Get("Location"), err == nil && (to.Scheme == "http" || to.Scheme == "https")
 	}
 	return said, false
 }
@@ -294,14 +302,16 @@ func (e *edge) hold(s scenario, reasons []*difference) (n tally) {
 		}
 		e.t.Errorf("%s: %s\n\t%s", s.name, on, why)
 	}
-	for id, why := range e.refused {
-		if !slices.ContainsFunc(findings, func(f object.Finding) bool { return f.Severity == object.Error && f.Object == id }) {
+	for _, o := range s.objects {
+		id := object.IDOf(o)
+		why := e.refused[id]
+		if why != "" && !slices.ContainsFunc(findings, func(f object.Finding) bool { return f.Severity == object.Error && f.Object == id }) {
 			differ(false, id.String(), "the API server refuses it, and no rule does: "+why)
 		}
 	}
 	claimed := make([]bool, len(routes))
 	for _, f := range findings {
-		if !claims(f) {
+		if !claims(f) && !(f.Severity == object.Error && e.refused[f.Object] != "") {
 			continue
 		}
 		any, all, said := false, true, ""
@@ -323,19 +333,16 @@ func (e *edge) hold(s scenario, reasons []*difference) (n tally) {
 		}
 	}
 	for i, r := range routes {
-		n.routes++
-		switch {
-		case claimed[i]:
+		if claimed[i] {
 			n.dropped++
 			if e.refused[r.of] != "" {
 				n.refused++
 			}
-		default:
-			said, ok := e.holds(r, true)
-			n.served++
-			if !ok {
-				differ(false, r.of.String()+" "+r.field, "Traefik does not serve it, and no rule refuses it: "+said)
-			}
+			continue
+		}
+		n.served++
+		if said, ok := e.holds(r, true); !ok {
+			differ(false, r.of.String()+" "+r.field, "Traefik does not serve it, and no rule refuses it: "+said)
 		}
 	}
 	return n
@@ -343,7 +350,7 @@ func (e *edge) hold(s scenario, reasons []*difference) (n tally) {
 
 // claims reports whether a finding says that something is not served.
 func claims(f object.Finding) bool {
-	if f.Rule == "entry-point" || f.Rule == "service-endpoints" {
+	if slices.Contains([]string{"entry-point", "traefik-disallowed", "service-endpoints"}, f.Rule) {
 		return true
 	}
 	return f.Severity == object.Error && (judged[f.Rule] || refusing[f.Rule])
@@ -388,7 +395,6 @@ func typed[T any](o *unstructured.Unstructured) (*T, bool) {
 const (
 	middlewaresKey = "traefik.ingress.kubernetes.io/router.middlewares"
 	entryPointsKey = "traefik.ingress.kubernetes.io/router.entrypoints"
-	solverPath     = "/.well-known/acme-challenge/0123456789012345678901234567890123456789012"
 )
 
 // routesOf are the routes that objects mean for Traefik.
@@ -402,16 +408,26 @@ func routesOf(objects []*unstructured.Unstructured) []route {
 			}
 		}
 	}
+	byName := make(map[object.ID]*v1alpha1.IngressRoute)
+	parents := make(map[object.ID]bool)
+	for _, o := range objects {
+		if i, ok := typed[v1alpha1.IngressRoute](o); ok && o.GetKind() == "IngressRoute" {
+			byName[object.IDOf(o)] = i
+			for _, ref := range i.Spec.ParentRefs {
+				parents[routeID(ref.Name, cmp.Or(ref.Namespace, i.Namespace))] = true
+			}
+		}
+	}
 	var all []route
 	for _, o := range objects {
-		switch object.IDOf(o).Kind {
+		switch id := object.IDOf(o); id.Kind {
 		case "Ingress":
 			if i, ok := typed[networkingv1.Ingress](o); ok {
 				all = append(all, ingressRoutes(i, objects)...)
 			}
 		case "IngressRoute":
-			if i, ok := typed[v1alpha1.IngressRoute](o); ok {
-				all = append(all, crdRoutes(i)...)
+			if i := byName[id]; i != nil && !parents[id] { // a parent is asked by its children
+				all = append(all, crdRoutes(i, byName)...)
 			}
 		}
 	}
@@ -428,10 +444,7 @@ func routesOf(objects []*unstructured.Unstructured) []route {
 }
 
 func middlewareID(m v1alpha1.MiddlewareRef, namespace string) object.ID {
-	if m.Namespace != "" {
-		namespace = m.Namespace
-	}
-	return object.ID{Group: "traefik.io", Kind: "Middleware", Namespace: namespace, Name: m.Name}
+	return object.ID{Group: "traefik.io", Kind: "Middleware", Namespace: cmp.Or(m.Namespace, namespace), Name: m.Name}
 }
 
 func words(list string) []string {
@@ -444,12 +457,15 @@ func ingressRoutes(i *networkingv1.Ingress, objects []*unstructured.Unstructured
 	if i.Spec.IngressClassName != nil {
 		class = *i.Spec.IngressClassName
 	}
-	if class != "" && class != "traefik" || i.Name == solverName {
+	if class != "" && class != "traefik" || strings.HasPrefix(i.Name, solverPrefix) {
 		return nil
 	}
 	entryPoints := words(i.Annotations[entryPointsKey])
 	if len(entryPoints) == 0 {
 		entryPoints = []string{"web", "websecure"}
+	}
+	if len(i.Spec.TLS) > 0 && !slices.Contains(entryPoints, "websecure") {
+		entryPoints = append(entryPoints, "websecure") // what else are the certificates for
 	}
 	var uses []object.ID
 	for _, name := range words(i.Annotations[middlewaresKey]) {
@@ -484,7 +500,7 @@ func ingressRoutes(i *networkingv1.Ingress, objects []*unstructured.Unstructured
 		for j, p := range rule.HTTP.Paths {
 			r := at(fmt.Sprintf("spec.rules[%d].http.paths[%d]", k, j), host, max(p.Path, "/"), &p.Backend)
 			if len(i.Spec.TLS) > 0 && slices.Contains(entryPoints, "web") && rule.Host != "" && !strings.Contains(rule.Host, "*") {
-				r.asks = append(r.asks, ask{"web", false, rule.Host, solverPath, object.ID{Kind: "Service", Namespace: i.Namespace, Name: solverName}})
+				r.asks = append(r.asks, ask{"web", false, rule.Host, solverPath(i.Name), object.ID{Kind: "Service", Namespace: i.Namespace, Name: solverPrefix + i.Name}})
 			}
 			all = append(all, r)
 		}
@@ -497,12 +513,36 @@ func ingressRoutes(i *networkingv1.Ingress, objects []*unstructured.Unstructured
 
 var (
 	hostIn = regexp.MustCompile("(?i)host[a-z]*\\(`([^`)]*)")
-	pathIn = regexp.MustCompile("(?i)path[a-z]*\\(`([^`]*)")
+	pathIn = regexp.MustCompile("(?i)path[a-z]*\\(`(/[^`]*)")
 )
 
-func crdRoutes(i *v1alpha1.IngressRoute) []route {
-	id := object.ID{Group: "traefik.io", Kind: "IngressRoute", Namespace: i.Namespace, Name: i.Name}
+func routeID(name, namespace string) object.ID {
+	return object.ID{Group: "traefik.io", Kind: "IngressRoute", Namespace: namespace, Name: name}
+}
+
+// firstOf returns what a pattern finds first in the rule of a route, or in that
+// of its parent.
+func firstOf(pattern *regexp.Regexp, without string, rules ...string) string {
+	for _, rule := range rules {
+		if m := pattern.FindStringSubmatch(rule); m != nil && m[1] != "" {
+			return m[1]
+		}
+	}
+	return without
+}
+
+func crdRoutes(i *v1alpha1.IngressRoute, byName map[object.ID]*v1alpha1.IngressRoute) []route {
+	id := routeID(i.Name, i.Namespace)
 	entryPoints := i.Spec.EntryPoints
+	var above []object.ID
+	parent := ""
+	for _, ref := range i.Spec.ParentRefs {
+		of := routeID(ref.Name, cmp.Or(ref.Namespace, i.Namespace))
+		above = append(above, of)
+		if p := byName[of]; p != nil && len(p.Spec.Routes) > 0 {
+			parent, entryPoints = p.Spec.Routes[0].Match, p.Spec.EntryPoints
+		}
+	}
 	switch {
 	case len(entryPoints) > 0:
 	case i.Spec.TLS != nil:
@@ -512,31 +552,24 @@ func crdRoutes(i *v1alpha1.IngressRoute) []route {
 	}
 	var all []route
 	for k, rt := range i.Spec.Routes {
-		r := route{of: id, field: fmt.Sprintf("spec.routes[%d]", k)}
+		r := route{of: id, field: fmt.Sprintf("spec.routes[%d]", k), uses: slices.Clone(above)}
 		for _, m := range rt.Middlewares {
 			r.uses = append(r.uses, middlewareID(m, i.Namespace))
 		}
 		var service object.ID
 		for _, s := range rt.Services {
+			id := object.ID{Kind: "Service", Namespace: cmp.Or(s.Namespace, i.Namespace), Name: s.Name}
 			if s.Kind == "TraefikService" {
+				id.Group, id.Kind = "traefik.io", s.Kind
+				r.uses = append(r.uses, id)
 				continue
-			}
-			id := object.ID{Kind: "Service", Namespace: max(s.Namespace, i.Namespace), Name: s.Name}
-			if s.Namespace != "" {
-				id.Namespace = s.Namespace
 			}
 			r.uses = append(r.uses, id)
 			if len(rt.Services) == 1 {
 				service = id
 			}
 		}
-		host, path := "any.example", "/"
-		if m := hostIn.FindStringSubmatch(rt.Match); m != nil && m[1] != "" {
-			host = m[1]
-		}
-		if m := pathIn.FindStringSubmatch(rt.Match); m != nil && strings.HasPrefix(m[1], "/") {
-			path = m[1]
-		}
+		host, path := firstOf(hostIn, "any.example", rt.Match, parent), firstOf(pathIn, "/", rt.Match, parent)
 		for _, e := range entryPoints {
 			r.asks = append(r.asks, ask{e, e == "websecure" || i.Spec.TLS != nil, host, path, service})
 		}
@@ -545,9 +578,15 @@ func crdRoutes(i *v1alpha1.IngressRoute) []route {
 	return all
 }
 
-// solverName is that of the Ingress and Service which answer as cert-manager's
-// HTTP-01 solver does.
-const solverName = "cm-acme-http-solver"
+// solverPrefix begins the names of the Ingress and Service which stand beside an
+// Ingress with certificates, as cert-manager's HTTP-01 solver does.
+const solverPrefix = "cm-acme-http-solver-"
+
+// solverPath is what the certificate authority asks for: its token has 43
+// letters.
+func solverPath(ingress string) string {
+	return "/.well-known/acme-challenge/" + (ingress + strings.Repeat("0", 43))[:43]
+}
 
 // fileMiddlewares are the middlewares of Traefik's file provider that the
 // objects name.
@@ -605,11 +644,6 @@ func (s *scenario) complete(endpoints bool) {
 					service(id.Namespace, b.Service.Name, servicePort(b.Service.Port.Name, b.Service.Port.Number))
 				}
 			}
-			for _, tls := range i.Spec.TLS {
-				if tls.SecretName != "" {
-					add("{apiVersion: v1, kind: Secret, metadata: {namespace: %s, name: %s}, type: Opaque}", id.Namespace, tls.SecretName)
-				}
-			}
 		case "IngressRoute":
 			i, ok := typed[v1alpha1.IngressRoute](o)
 			if !ok {
@@ -622,12 +656,9 @@ func (s *scenario) complete(endpoints bool) {
 						if name == "" && number == 0 {
 							number = 80
 						}
-						service(id.Namespace, b.Name, servicePort(name, number))
+						service(cmp.Or(b.Namespace, id.Namespace), b.Name, servicePort(name, number))
 					}
 				}
-			}
-			if i.Spec.TLS != nil && i.Spec.TLS.SecretName != "" {
-				add("{apiVersion: v1, kind: Secret, metadata: {namespace: %s, name: %s}, type: Opaque}", id.Namespace, i.Spec.TLS.SecretName)
 			}
 		}
 	}
@@ -744,9 +775,10 @@ func (s *scenario) cluster() ([]*unstructured.Unstructured, map[string]pod) {
 		}
 	}
 	pods := make(map[string]pod)
-	for _, o := range slices.Concat(s.objects, s.elsewhere) {
+	for i, o := range slices.Concat(s.objects, s.elsewhere) {
 		id := object.IDOf(o)
-		if !atTraefik(id) || id.Kind == "IngressClass" && id.Name == "traefik" {
+		declared := i >= len(s.objects)
+		if !logins[id] && id.Kind != "Service" && (declared || !atTraefik(id)) {
 			continue
 		}
 		o := o.DeepCopy()
@@ -781,11 +813,11 @@ func (s *scenario) cluster() ([]*unstructured.Unstructured, map[string]pod) {
 					p.ports[c.ContainerPort] = true
 				}
 			}
-			declared := slices.ContainsFunc(s.elsewhere, func(o *unstructured.Unstructured) bool {
+			elsewhere := slices.ContainsFunc(s.elsewhere, func(o *unstructured.Unstructured) bool {
 				w, ok := workloadOf(o)
 				return ok && w.namespace == id.Namespace && len(v.Spec.Selector) > 0 && selector.Matches(labels.Set(w.labels))
 			})
-			if len(of) > 0 || declared || len(v.Spec.Selector) > 0 && !someHere || slices.Contains(s.elsewhere, o) {
+			if len(of) > 0 || elsewhere || declared || len(v.Spec.Selector) > 0 && !someHere {
 				made("{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {namespace: %s, name: %s-pods, labels: {kubernetes.io/service-name: %[2]s}}, addressType: IPv4, endpoints: [{addresses: [%s]}], ports: %s}",
 					id.Namespace, id.Name, address, slicePorts(v, of))
 			}
@@ -808,7 +840,7 @@ func (s *scenario) cluster() ([]*unstructured.Unstructured, map[string]pod) {
 		}
 		// As cert-manager's solver stands beside the Ingress while a
 		// certificate is issued.
-		address := fmt.Sprintf("10.42.%d.%d", len(pods)/250+1, len(pods)%250+1)
+		address, solverName := fmt.Sprintf("10.42.%d.%d", len(pods)/250+1, len(pods)%250+1), solverPrefix+i.Name
 		made(`apiVersion: v1
 kind: Service
 metadata: {namespace: %s, name: %s}
@@ -825,7 +857,7 @@ ports: [{name: "", port: 8089}]
 		var rules []string
 		for _, r := range i.Spec.Rules {
 			if r.Host != "" && !strings.Contains(r.Host, "*") && r.HTTP != nil {
-				rules = append(rules, fmt.Sprintf("{host: %q, http: {paths: [{path: %s, pathType: Exact, backend: {service: {name: %s, port: {number: 8089}}}}]}}", r.Host, solverPath, solverName))
+				rules = append(rules, fmt.Sprintf("{host: %q, http: {paths: [{path: %s, pathType: Exact, backend: {service: {name: %s, port: {number: 8089}}}}]}}", r.Host, solverPath(i.Name), solverName))
 			}
 		}
 		if len(rules) > 0 {

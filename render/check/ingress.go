@@ -2,7 +2,10 @@ package check
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 
 	networkingv1 "k8s.io/api/networking/v1"
 )
@@ -10,14 +13,31 @@ import (
 func ingressRules() []Rule {
 	return []Rule{{
 		ID:     "ingress-backend",
-		Doc:    "A rule of an Ingress without a path leads nowhere: its host answers 404.",
-		Source: "Traefik, pkg/provider/kubernetes/ingress: a rule without http is passed over",
+		Doc:    "A rule of an Ingress without a path leads nowhere: its host answers 404. So does what Traefik does not read: a defaultBackend beside rules, and a backend that is no Service.",
+		Source: "Traefik, pkg/provider/kubernetes/ingress: loadConfigurationFromIngresses",
 		Alone:  true,
 		Run: func(p *Pass) {
 			each(p, "networking.k8s.io", "Ingress", func(p *Pass, o *Object, i *networkingv1.Ingress) {
+				fallback := i.Spec.DefaultBackend
+				if byTraefik(o) && fallback != nil {
+					if len(i.Spec.Rules) > 0 {
+						p.Report(o, "spec.defaultBackend", "stands beside rules, and Traefik does not read it: what no rule is for answers 404", "give a rule for it, or an Ingress of its own")
+						fallback = nil
+					} else if fallback.Resource != nil {
+						p.Report(o, "spec.defaultBackend.resource", "Traefik serves Services alone", "name a Service and its port")
+					}
+				}
 				for k, r := range i.Spec.Rules {
-					if r.HTTP == nil && i.Spec.DefaultBackend == nil {
-						p.Report(o, fmt.Sprintf("spec.rules[%d].http", k), "is empty, and there is no defaultBackend: the host answers 404", "give a path with its Service")
+					if r.HTTP == nil {
+						if fallback == nil {
+							p.Report(o, fmt.Sprintf("spec.rules[%d].http", k), "is empty: the host answers 404", "give a path with its Service")
+						}
+						continue
+					}
+					for j, path := range r.HTTP.Paths {
+						if byTraefik(o) && path.Backend.Resource != nil {
+							p.Report(o, fmt.Sprintf("spec.rules[%d].http.paths[%d].backend.resource", k, j), "Traefik serves Services alone, and leaves the path out", "name a Service and its port")
+						}
 					}
 				}
 			})
@@ -58,7 +78,122 @@ func ingressRules() []Rule {
 				}
 			}
 		},
+	}, {
+		ID:     "path-shadowed",
+		Doc:    "Of two paths that a request matches, Traefik takes the one whose rule is longer as text, and not the narrower one: PathPrefix is a longer word than Path, and a wildcard host is a longer text than a name. A path that another one always comes before answers nobody. router.priority says otherwise.",
+		Source: "Traefik documentation, 'Routers', Priority; Traefik, pkg/muxer/http/mux.go: GetRulePriority, and pkg/provider/kubernetes/ingress: buildHostRule, buildRule",
+		Run: func(p *Pass) {
+			ingresses := p.Kind("networking.k8s.io", "Ingress")
+			all := make([]traefikPath, 0, len(ingresses))
+			for _, o := range ingresses {
+				all = appendTraefikPaths(all, o)
+			}
+			byHost := make(map[string][]traefikPath, len(all))
+			wide := false // some host stands for several
+			for _, t := range all {
+				byHost[t.host] = append(byHost[t.host], t)
+				wide = wide || t.host == "" || t.host[0] == '*'
+			}
+			for _, t := range all {
+				others := byHost[t.host]
+				if wide {
+					_, domain, _ := strings.Cut(t.host, ".")
+					others = slices.Concat(others, byHost["*."+domain], byHost[""])
+				}
+				for _, other := range others {
+					if !other.covers(t) || other.leads == t.leads || !meet(t.of, other.of) {
+						continue
+					}
+					if here, there := t.priority(), other.priority(); here <= there {
+						p.Report(t.of, t.field, fmt.Sprintf("Traefik takes %s%s of %s for it: the priority, which is the length of the rule unless stated, is %d there and %d here", other.host, other.path, other.of.ID, there, here),
+							fmt.Sprintf("put it into an Ingress of its own with %s: %q", priorityAnnotation, strconv.Itoa(there+1)))
+						break
+					}
+				}
+			}
+		},
 	}}
+}
+
+// traefikPath is a path of an Ingress as Traefik has it.
+type traefikPath struct {
+	of         *Object
+	field      string
+	host, path string
+	exact      bool
+	// leads is where it leads and what is on the way.
+	leads struct {
+		namespace, middlewares string
+		service                networkingv1.IngressServiceBackend
+	}
+}
+
+// appendTraefikPaths appends the paths of an Ingress, if Traefik serves it.
+func appendTraefikPaths(all []traefikPath, o *Object) []traefikPath {
+	i := As[*networkingv1.Ingress](o)
+	if i == nil || !byTraefik(o) {
+		return all
+	}
+	for k, rule := range i.Spec.Rules {
+		if rule.HTTP == nil {
+			continue
+		}
+		for j, path := range rule.HTTP.Paths {
+			if path.Backend.Service == nil {
+				continue
+			}
+			t := traefikPath{
+				of: o, field: fmt.Sprintf("spec.rules[%d].http.paths[%d]", k, j), host: rule.Host, path: path.Path,
+				exact: path.PathType != nil && *path.PathType == networkingv1.PathTypeExact,
+			}
+			t.leads.namespace, t.leads.middlewares, t.leads.service = o.ID.Namespace, i.Annotations[middlewaresAnnotation], *path.Backend.Service
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
+// covers reports whether whatever is asked for the path of another one, on its
+// host or one that includes it, is asked for this one too. Of one address it is
+// not: that is address-twice.
+func (t traefikPath) covers(other traefikPath) bool {
+	if t.exact && !other.exact || t.host == other.host && t.path == other.path && t.exact == other.exact {
+		return false
+	}
+	return t.path == other.path || !t.exact && strings.HasPrefix(other.path, t.path)
+}
+
+// priority is the one that is stated, or the length of the rule.
+func (t traefikPath) priority() int {
+	if n, err := strconv.Atoi(strings.TrimSpace(t.of.GetAnnotations()[priorityAnnotation])); err == nil && n != 0 {
+		return n
+	}
+	return len(t.rule())
+}
+
+// rule is the rule that Traefik makes of a path.
+func (t traefikPath) rule() string {
+	var parts []string
+	if domain, ok := strings.CutPrefix(t.host, "*"); ok {
+		parts = append(parts, fmt.Sprintf("HostRegexp(%q)", "^[a-zA-Z0-9-]+"+regexp.QuoteMeta(domain)+"$"))
+	} else if t.host != "" {
+		parts = append(parts, fmt.Sprintf("Host(%q)", t.host))
+	}
+	if t.path != "" {
+		matcher := "PathPrefix"
+		if t.exact {
+			matcher = "Path"
+		}
+		parts = append(parts, fmt.Sprintf("%s(%q)", matcher, t.path))
+	}
+	return strings.Join(parts, " && ")
+}
+
+// byTraefik reports whether Traefik of k3s serves an Ingress: one of its class,
+// or of none, since its class is the default there.
+func byTraefik(o *Object) bool {
+	class := classOf(o)
+	return class == "" || class == "traefik"
 }
 
 // meet reports whether two Ingresses are of one class and on one entry point:

@@ -77,6 +77,7 @@ var references = [...]refers{
 	{group: certManager, kinds: []string{"Issuer"}, field: "spec.acme.solvers[].dns01.route53.secretAccessKeySecretRef", to: "Secret"},
 
 	{group: traefik, kinds: []string{"IngressRoute", "IngressRouteTCP", "IngressRouteUDP"}, field: "spec.routes[].services[]", to: "Service", others: []string{"TraefikService"}, port: true},
+	{group: traefik, kinds: []string{"IngressRoute"}, field: "spec.parentRefs[]", toGroup: traefik, to: "IngressRoute"},
 	{group: traefik, kinds: []string{"IngressRoute"}, field: "spec.routes[].middlewares[]", toGroup: traefik, to: "Middleware"},
 	{group: traefik, kinds: []string{"IngressRouteTCP"}, field: "spec.routes[].middlewares[]", toGroup: traefik, to: "MiddlewareTCP"},
 	{group: traefik, kinds: []string{"IngressRoute", "IngressRouteTCP"}, field: "spec.tls.secretName", to: "Secret", key: corev1.TLSCertKey},

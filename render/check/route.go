@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
@@ -57,8 +60,42 @@ func routeRules() []Rule {
 			}
 		},
 	}, {
+		ID:       "traefik-disallowed",
+		Severity: object.Warning,
+		Doc:      "Traefik as k3s runs it leaves out a route that leads to a Service of type ExternalName, and a route of its own kinds that names a Service, Middleware, TLSOption or parent of another namespace, or a Middleware as NAMESPACE-NAME@kubernetescrd: its host answers 404. An Ingress and the chain of a Middleware may name Middlewares of another namespace.",
+		Source:   "Traefik, pkg/provider/kubernetes/crd/kubernetes_http.go: isNamespaceAllowed, allowExternalNameServices; the values of Traefik's chart, which sets allowCrossNamespace and allowExternalNameServices to false",
+		Run: func(p *Pass) {
+			external := func(o *Object, r *reference) {
+				if to := p.get(r.to); to != nil && r.to.Kind == "Service" {
+					if service := As[*corev1.Service](to); service != nil && service.Spec.Type == corev1.ServiceTypeExternalName {
+						p.Report(o, r.at.String(), r.to.String()+" is of type ExternalName, and k3s' Traefik leaves the route out", "waive this where yours has allowExternalNameServices")
+					}
+				}
+			}
+			for _, o := range p.Kind("networking.k8s.io", "Ingress") {
+				if i := As[*networkingv1.Ingress](o); i != nil && byTraefik(o) {
+					r := reference{from: o}
+					r.ingress(i, func(r *reference) { external(o, r) })
+				}
+			}
+			for _, kind := range []string{"IngressRoute", "IngressRouteTCP", "IngressRouteUDP", "TraefikService"} {
+				for _, o := range p.Kind(traefik, kind) {
+					r := reference{from: o}
+					r.table(p.Set, func(r *reference) {
+						switch {
+						case strings.HasSuffix(r.to.Name, "@kubernetescrd"):
+							p.Report(o, r.at.String(), "names "+r.to.Name+", and k3s' Traefik leaves such a route out", "give its name and its namespace")
+						case r.to.Namespace != o.ID.Namespace:
+							p.Report(o, r.at.String(), r.to.String()+" is in another namespace, and k3s' Traefik leaves the route out", "put both into one namespace; waive this where yours has allowCrossNamespace")
+						}
+						external(o, r)
+					})
+				}
+			}
+		},
+	}, {
 		ID:     "middleware",
-		Doc:    "Traefik drops each router whose middleware says nothing, or two things at once, or redirects to nowhere: its host answers 404.",
+		Doc:    "Traefik drops each router whose middleware says nothing, or two things at once, or redirects without a scheme: its host answers 404. One that redirects to a scheme that is none leads nowhere.",
 		Source: "Traefik, pkg/server/middleware/middlewares.go: buildConstructor; pkg/middlewares/redirect and pkg/middlewares/headers",
 		Run: func(p *Pass) {
 			for _, o := range p.Kind(traefik, "Middleware") {
