@@ -5,10 +5,11 @@
 // the controllers, the scheduler and the nodes of kwok beside it, where
 // rollouts progress or fail as a stage says, with the rights of the deployer.
 // And it holds the checks to the API server, over manifests that are broken one
-// thing at a time.
+// thing at a time, and to Traefik, which serves what they pass and nothing that
+// they refuse.
 //
-// It is a module of its own, since it builds etcd, Kubernetes and kwok from
-// their sources, which takes minutes the first time. Run it with
+// It is a module of its own, since it builds etcd, Kubernetes, kwok and Traefik
+// from their sources, which takes minutes the first time. Run it with
 //
 //	make e2e
 package e2e
