@@ -29,29 +29,35 @@ func (s *Set) calls(w *workload) []call {
 		if !ok || !strings.Contains(value, "://") {
 			continue
 		}
-		u, err := url.Parse(value)
-		if err != nil || u.Hostname() == "" {
-			continue
-		}
-		parts := strings.Split(u.Hostname(), ".")
-		id := object.ID{Kind: "Service", Namespace: w.ID.Namespace, Name: parts[0]}
-		switch host := strings.TrimSuffix(u.Hostname(), ".svc.cluster.local"); {
-		case len(parts) == 1:
-		case len(parts) == 2 || len(parts) == 3 && parts[2] == "svc" || host == parts[0]+"."+parts[1]:
-			id.Namespace = parts[1]
-		default:
-			continue // a public name
-		}
-		port, err := strconv.Atoi(u.Port())
-		if err != nil {
-			port = map[string]int{"http": 80, "https": 443}[u.Scheme]
-		}
-		if c := (call{id, port}); port != 0 && s.byID[id] != nil && !found[c] {
+		if c, ok := callOf(w.ID.Namespace, value); ok && s.byID[c.service] != nil && !found[c] {
 			found[c] = true
 			all = append(all, c)
 		}
 	}
 	return all
+}
+
+// callOf reads an address as that of a Service, for who is in a namespace. It is
+// false for a public name.
+func callOf(namespace, address string) (call, bool) {
+	u, err := url.Parse(address)
+	if err != nil || u.Hostname() == "" {
+		return call{}, false
+	}
+	parts := strings.Split(u.Hostname(), ".")
+	id := object.ID{Kind: "Service", Namespace: namespace, Name: parts[0]}
+	switch host := strings.TrimSuffix(u.Hostname(), ".svc.cluster.local"); {
+	case len(parts) == 1:
+	case len(parts) == 2 || len(parts) == 3 && parts[2] == "svc" || host == parts[0]+"."+parts[1]:
+		id.Namespace = parts[1]
+	default:
+		return call{}, false
+	}
+	port, err := strconv.Atoi(u.Port())
+	if err != nil {
+		port = map[string]int{"http": 80, "https": 443}[u.Scheme]
+	}
+	return call{id, port}, port != 0
 }
 
 // selecting are objects that select pods, such as NetworkPolicies, by a label

@@ -2,9 +2,12 @@ package consequence
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/labels"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 const order = "Change the Service when the new pods are ready: kubectl apply does not wait, a deploy does"
@@ -69,7 +72,133 @@ func serviceRules() []Rule {
 				}
 			})
 		},
+	}, {
+		ID: "route-port",
+		Doc: "Traefik leaves a router out while the Service has no port of the number or name that the router asks for, and while no endpoint has the name of that port. " +
+			"The endpoints of a port that gets another name follow a moment later, and Traefik takes up to two seconds to see it.",
+		Source: "Traefik, pkg/provider/kubernetes/ingress: loadService; pkg/provider/kubernetes/crd: loadServers, createErrorPageMiddleware; Traefik documentation, providers.providersThrottleDuration",
+		Run: func(p *Pass) {
+			before := make(map[object.ID]asker)
+			for _, a := range p.Was.askers() {
+				before[a.id] = a
+			}
+			for _, now := range p.Is.askers() {
+				was, had := before[now.id]
+				said := make(map[string]bool)
+				for _, b := range now.backends {
+					to, from := p.Is.byID[b.service], p.Was.byID[b.service]
+					if !had || to == nil || from == nil || len(p.Was.selected(b.service.Namespace, texts(get(from.Fields, "spec", "selector")))) == 0 {
+						continue // it led nowhere
+					}
+					asked, ok := was.of(b.service, b.port)
+					if !ok {
+						continue
+					}
+					p.routePort(now, from, to, asked.port, b.port, said)
+				}
+			}
+		},
 	}}
+}
+
+// asker asks for ports of Services: a router, or a Middleware.
+type asker struct {
+	id       object.ID
+	backends []backend
+	// fails says what happens while a port is not there.
+	fails string
+	// address reports that it goes by the Service's own address, and so by no
+	// name of an endpoint.
+	address bool
+}
+
+// of returns what is asked of a Service: the same port, if that is, or the one
+// port that is.
+func (a asker) of(service object.ID, port any) (backend, bool) {
+	var all []backend
+	for _, b := range a.backends {
+		if b.service == service && same(b.port, port) {
+			return b, true
+		}
+		if b.service == service && !slices.ContainsFunc(all, func(other backend) bool { return same(other.port, b.port) }) {
+			all = append(all, b)
+		}
+	}
+	if len(all) != 1 {
+		return backend{}, false
+	}
+	return all[0], true
+}
+
+// askers returns who asks for ports, ordered by identity.
+func (s *Set) askers() []asker {
+	var all []asker
+	for _, r := range s.routers() {
+		all = append(all, asker{id: r.ID, backends: r.backends, fails: "its hosts answer 404"})
+	}
+	s.kind(traefik, "Middleware", func(o *Object) {
+		if b, ok := backendOf(o.ID.Namespace, fields(o.Fields, "spec", "errors", "service")); ok {
+			all = append(all, asker{id: o.ID, backends: []backend{b}, fails: "every router that has it answers 404"})
+		}
+		if c, ok := callOf(o.ID.Namespace, text(o.Fields, "spec", "forwardAuth", "address")); ok {
+			all = append(all, asker{id: o.ID, backends: []backend{{service: c.service, port: c.port}}, fails: "every request through it fails", address: true})
+		}
+	})
+	return all
+}
+
+// routePort reports what a Service that changes does to who asked it for one
+// port and asks for another, or the same.
+func (p *Pass) routePort(now asker, from, to *Object, asked, asks any, said map[string]bool) {
+	port := func(of *Object, want any) map[string]any {
+		for _, port := range list(get(of.Fields, "spec", "ports")) {
+			if want == port["name"] || same(want, port["port"]) {
+				return port
+			}
+		}
+		return nil
+	}
+	named := func(of *Object, name string) bool {
+		return slices.ContainsFunc(list(get(of.Fields, "spec", "ports")), func(port map[string]any) bool { return text(port, "name") == name })
+	}
+	say := func(s Severity, why, do string) {
+		if !said[why] {
+			p.report(s, to.ID, "spec.ports", why, do)
+		}
+		said[why] = true
+	}
+	who := now.id.String()
+	was, is := port(from, asked), port(to, asks)
+	if was == nil {
+		return
+	}
+	if is == nil {
+		say(Down, fmt.Sprintf("%s asks for port %v, which goes: %s", who, asks, now.fails), "Keep the port as long as somebody asks for it")
+		return
+	}
+	switch old, early := port(to, asked), port(from, asks); {
+	case !now.address && !typed("ExternalName", to.Fields) && !named(from, text(is, "name")) && !named(to, text(was, "name")):
+		do := "Add a port of the new name beside the old one, let " + who + " ask for it, and take the old one away in a later release"
+		if text(was, "name") == "" { // beside another port it would need a name
+			do = "Lead " + who + " to a second Service of the same pods, which has the new name, and change this one in a later release"
+		}
+		say(Down, fmt.Sprintf("the port that %s asks for is %s, and was %s: until its endpoints have the name too, %s, for about 2 s", who, portName(is), portName(was), now.fails), do)
+	case old == nil && early == nil:
+		say(Down, fmt.Sprintf("%s asks for port %v, and asked for %v, which goes: the two do not change at once, and in between, for about 2 s where a deploy applies them, %s", who, asks, asked, now.fails),
+			"Let the Service have both ports for one release")
+	case old == nil:
+		say(First, fmt.Sprintf("port %v goes, and %s no longer asks for it", asked, who), "Apply "+who+" before the Service: a deploy does")
+	case early == nil:
+		say(First, fmt.Sprintf("%s asks for port %v, which is new", who, asks), "Apply the Service before "+who+": a deploy does")
+	}
+}
+
+// portName is a port of a Service for people.
+func portName(port map[string]any) string {
+	if name := text(port, "name"); name != "" {
+		return "named " + name
+	}
+	return "without a name"
 }
 
 // services calls do for each Service that had running pods and stays, with

@@ -141,10 +141,10 @@ func firstRules() []Rule {
 		Doc:    "A host needs its DNS record before its certificate can be issued over HTTP-01, and before anybody can reach it.",
 		Source: "cert-manager documentation, 'HTTP01': the self check",
 		Run: func(p *Pass) {
-			was, is := p.Was.routes(), p.Is.routes()
-			for _, host := range sorted(is.of) {
-				if len(was.of[host]) == 0 {
-					p.report(First, is.of[host][0], "spec.rules["+host+"]", host+" is new", "Point its DNS record here before the release")
+			was, is := p.Was.hosts(), p.Is.hosts()
+			for _, host := range sorted(is) {
+				if len(was[host]) == 0 {
+					p.report(First, is[host][0].ID, is[host][0].hostField(host), host+" is new", "Point its DNS record here before the release")
 				}
 			}
 		},

@@ -44,6 +44,8 @@ type Set struct {
 	selectors map[label][]map[string]string
 	// envs are the variables of workloads, read at first use.
 	envs map[object.ID]*environment
+	// read are the routers, read at first use.
+	read []*router
 }
 
 type label struct{ namespace, key, value string }

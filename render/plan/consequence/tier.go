@@ -37,7 +37,7 @@ type NodeKind int
 const (
 	// Host is a public name.
 	Host NodeKind = iota
-	// Router is an Ingress.
+	// Router is an Ingress or IngressRoute.
 	Router
 	// App is a workload.
 	App
@@ -195,27 +195,25 @@ func (s *Set) graph() graph {
 			}
 		}
 	})
-	routes := s.routes()
+	hosts := s.hosts()
 	behind := make(map[string][]nodeKey) // a host's apps
-	s.kind("networking.k8s.io", "Ingress", func(o *Object) {
-		router := g.node(Router, name(o.ID), middlewareNote(o), o.ID)
-		for _, rule := range list(get(o.Fields, "spec", "rules")) {
-			host := text(rule, "host")
-			if host == "" {
-				continue
-			}
-			g.edge(g.node(Host, host, "", o.ID), router, "", false)
-			for _, path := range list(get(rule, "http", "paths")) {
-				service := object.ID{Kind: "Service", Namespace: o.ID.Namespace, Name: text(path, "backend", "service", "name")}
-				for _, w := range serves[service] {
+	for _, r := range s.routers() {
+		node := g.node(Router, name(r.ID), r.note(), r.ID)
+		for _, host := range r.hosts {
+			g.edge(g.node(Host, host, "", r.ID), node, "", false)
+			for _, b := range r.backends {
+				if b.host != "" && b.host != host {
+					continue
+				}
+				for _, w := range serves[b.service] {
 					if to, ok := apps[w.ID]; ok {
-						g.edge(router, to, "", false)
+						g.edge(node, to, "", false)
 						behind[host] = append(behind[host], to)
 					}
 				}
 			}
 		}
-	})
+	}
 	for _, id := range s.ids {
 		from, ok := apps[id]
 		if !ok {
@@ -254,7 +252,7 @@ func (s *Set) graph() graph {
 			}
 			host := u.Hostname()
 			switch {
-			case routes.of[host] != nil:
+			case hosts[host] != nil:
 				for _, to := range behind[host] {
 					if to != from {
 						g.edge(from, to, "through "+host, false)
@@ -297,11 +295,12 @@ func isolates(policy *Object) bool {
 	return slices.Contains(policyTypes(fields(policy.Fields, "spec")), "Ingress")
 }
 
-func middlewareNote(o *Object) string {
+// note names the middlewares of a router.
+func (r *router) note() string {
 	var names []string
-	for _, m := range middlewaresOf(o) {
+	for _, m := range r.chain() {
 		m, _, _ = strings.Cut(m, "@")
-		names = append(names, strings.TrimPrefix(m, o.ID.Namespace+"-"))
+		names = append(names, strings.TrimPrefix(m, r.ID.Namespace+"-"))
 	}
 	if len(names) > 2 {
 		return fmt.Sprintf("%s and %d more", names[0], len(names)-1)

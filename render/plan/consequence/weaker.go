@@ -241,21 +241,58 @@ func weakerRules() []Rule {
 				}
 			}
 			was, is := p.Was.middlewares(), p.Is.middlewares()
-			p.ingresses(func(pair Pair) {
-				now := middlewaresOf(pair.Is)
-				for _, name := range middlewaresOf(pair.Was) {
-					before := p.Was.byID[was[name]]
-					renamed := before != nil && slices.ContainsFunc(now, func(n string) bool {
-						o := p.Is.byID[is[n]]
-						return o != nil && same(o.Fields["spec"], before.Fields["spec"])
-					})
-					if !slices.Contains(now, name) && !renamed {
-						p.report(Weaker, pair.ID, "metadata.annotations["+middlewaresAnnotation+"]", "requests no longer go through "+name, "")
+			p.routers(func(before, now *router) {
+				for _, route := range sorted(before.middlewares) {
+					chain, stays := now.middlewares[route]
+					if !stays && len(before.middlewares) == 1 && len(now.middlewares) == 1 {
+						chain, stays = now.chain(), true // the route, by another rule
+					}
+					if !stays {
+						continue
+					}
+					does := p.Is.purposes(is, chain)
+					for _, name := range before.middlewares[route] {
+						purposes := sorted(p.Was.purposes(was, []string{name}))
+						if !slices.Contains(chain, name) && !(len(purposes) > 0 && all(purposes, func(what string) bool { return does[what] })) {
+							p.report(Weaker, now.ID, now.middlewaresField, "requests no longer go through "+name, "")
+						}
 					}
 				}
 			})
 		},
 	}}
+}
+
+// purposeOf has the types of middlewares that stand for others.
+var purposeOf = map[string]string{"redirectRegex": "redirectScheme", "digestAuth": "basicAuth", "forwardAuth": "basicAuth", "ipWhiteList": "ipAllowList"}
+
+// purposes returns what middlewares do, as far as they are in the set.
+func (s *Set) purposes(byName map[string]object.ID, names []string) map[string]bool {
+	does, seen := make(map[string]bool), make(map[string]bool)
+	var add func(names []string)
+	add = func(names []string) {
+		for _, name := range names {
+			o := s.byID[byName[name]]
+			if o == nil || seen[name] {
+				continue
+			}
+			seen[name] = true
+			spec := fields(o.Fields, "spec")
+			for what := range spec {
+				if other := purposeOf[what]; other != "" {
+					what = other
+				}
+				if what != "chain" {
+					does[what] = true
+				}
+			}
+			for _, ref := range list(get(spec, "chain", "middlewares")) {
+				add([]string{middlewareName(o.ID.Namespace, ref)})
+			}
+		}
+	}
+	add(names)
+	return does
 }
 
 // undrained says why no pod of a budget may be evicted.
