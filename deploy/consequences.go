@@ -98,7 +98,9 @@ func (d *Deployer) foresee(ctx context.Context, c *cluster, r Release, changes [
 		}
 		slices.SortStableFunc(found, func(a, b consequence.Consequence) int { return cmp.Compare(a.Severity, b.Severity) })
 	}
+	found, stated, idle := consequence.AllowStated(found, slices.Concat(was, beside), is)
 	out.found, out.allowed, out.notes = consequence.Allow(found, allowances)
+	out.allowed, out.notes = append(stated, out.allowed...), append(idle, out.notes...)
 	return out, nil
 }
 

@@ -2,7 +2,6 @@ package check
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
@@ -45,7 +44,7 @@ func waiverRules() []Rule {
 		ID:       "fleet-annotation",
 		Severity: object.Warning,
 		Doc:      "An annotation that fleet does not read does nothing: with a misspelt before-release, a migration runs beside the release that needs it.",
-		Source:   "The annotations of fleet: " + object.BeforeReleaseAnnotation + " with the value true, for a Job, and waivers",
+		Source:   "The annotations of fleet: " + object.BeforeReleaseAnnotation + " with the value true, for a Job, waivers and allowances",
 		Alone:    true,
 		Run:      fleetAnnotations,
 	}}
@@ -53,14 +52,14 @@ func waiverRules() []Rule {
 
 func fleetAnnotations(p *Pass) {
 	for _, o := range p.Objects() {
-		for _, key := range annotationKeys(o, object.AnnotationPrefix) {
-			if strings.HasPrefix(key, WaiverAnnotation) {
+		for _, r := range object.Reasons(o.GetAnnotations(), object.AnnotationPrefix) {
+			if strings.HasPrefix(r.Key, WaiverAnnotation) || strings.HasPrefix(r.Key, object.AllowanceAnnotation) {
 				continue
 			}
-			field, value := "metadata.annotations["+key+"]", o.GetAnnotations()[key]
+			field, value := "metadata.annotations["+r.Key+"]", o.GetAnnotations()[r.Key]
 			switch {
-			case key != object.BeforeReleaseAnnotation:
-				p.Report(o, field, "fleet reads no such annotation", "name "+object.BeforeReleaseAnnotation+" or "+WaiverAnnotation+"RULE, or leave it out")
+			case r.Key != object.BeforeReleaseAnnotation:
+				p.Report(o, field, "fleet reads no such annotation", "name "+object.BeforeReleaseAnnotation+", "+WaiverAnnotation+"RULE or "+object.AllowanceAnnotation+"RULE, or leave it out")
 			case o.ID.Group != "batch" || o.ID.Kind != "Job":
 				p.Report(o, field, "only a Job is run before a release", "leave it out")
 			case value != "true":
@@ -104,9 +103,9 @@ func newWaives(set *Set, rules []Rule, waivers []Waiver) *waives {
 		w.list = append(w.list, waive{Waiver: waiver, at: at})
 	}
 	for _, o := range set.Objects() {
-		for _, key := range annotationKeys(o, WaiverAnnotation) {
-			add(Waiver{Rule: key[len(WaiverAnnotation):], Object: o.ID, Reason: strings.TrimSpace(o.GetAnnotations()[key])},
-				object.Finding{Layer: o.Layer, File: o.File, Line: o.Line, Object: o.ID, Field: "metadata.annotations[" + key + "]"})
+		for _, r := range object.Reasons(o.GetAnnotations(), WaiverAnnotation) {
+			add(Waiver{Rule: r.Rule, Object: o.ID, Reason: r.Text},
+				object.Finding{Layer: o.Layer, File: o.File, Line: o.Line, Object: o.ID, Field: "metadata.annotations[" + r.Key + "]"})
 		}
 	}
 	for _, waiver := range waivers {
@@ -114,18 +113,6 @@ func newWaives(set *Set, rules []Rule, waivers []Waiver) *waives {
 		add(waiver, object.Finding{Object: waiver.Object, Field: "the waiver of " + waiver.Rule})
 	}
 	return w
-}
-
-// annotationKeys returns the keys of annotations that begin so, in their order.
-func annotationKeys(o *Object, prefix string) []string {
-	var keys []string
-	for key := range o.GetAnnotations() {
-		if strings.HasPrefix(key, prefix) {
-			keys = append(keys, key)
-		}
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 // waive returns the reason for which a finding passes.

@@ -8,6 +8,8 @@ package object
 import (
 	"cmp"
 	"reflect"
+	"slices"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -75,3 +77,30 @@ const AnnotationPrefix = "fleet.dezky.eu/"
 // BeforeReleaseAnnotation says of a Job, with the value true, that a deploy
 // runs it to its end before it changes any other workload.
 const BeforeReleaseAnnotation = AnnotationPrefix + "before-release"
+
+// AllowanceAnnotation begins the key of an annotation that lets a consequence
+// of a change pass which is meant; see consequence.AllowStated. The ID of the
+// rule is the rest of the key, and the reason is the value.
+const AllowanceAnnotation = AnnotationPrefix + "allow-"
+
+// Reason says why what a rule says of an object is meant, as an annotation of
+// the object states it.
+type Reason struct {
+	// Key of the annotation.
+	Key string
+	// Rule is the ID of the rule, and Text the reason, without space around it.
+	Rule, Text string
+}
+
+// Reasons returns what the annotations say whose keys begin with the prefix,
+// ordered by their keys.
+func Reasons(annotations map[string]string, prefix string) []Reason {
+	var all []Reason
+	for key, value := range annotations {
+		if rule, ok := strings.CutPrefix(key, prefix); ok {
+			all = append(all, Reason{key, rule, strings.TrimSpace(value)})
+		}
+	}
+	slices.SortFunc(all, func(a, b Reason) int { return strings.Compare(a.Key, b.Key) })
+	return all
+}

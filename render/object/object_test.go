@@ -135,3 +135,18 @@ func TestSeverityText(t *testing.T) {
 		t.Errorf("fatal is read as %v, error %v", s, err)
 	}
 }
+
+// TestReasons: those with the prefix, in their order, whatever space is around
+// their text.
+func TestReasons(t *testing.T) {
+	for range 10 { // a map has no order
+		got := object.Reasons(map[string]string{"x/waive-b": " why\n", "x/waive-a": "", "x/waive-c": "c", "x/other": "no", "y/x/waive-d": "no"}, "x/waive-")
+		want := []object.Reason{{"x/waive-a", "a", ""}, {"x/waive-b", "b", "why"}, {"x/waive-c", "c", "c"}}
+		if !slices.Equal(got, want) {
+			t.Fatalf("got %q, want %q", got, want)
+		}
+	}
+	if got := object.Reasons(nil, "x/"); got != nil {
+		t.Errorf("of no annotations: %q", got)
+	}
+}

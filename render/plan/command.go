@@ -210,7 +210,7 @@ func (c Command) run(ctx context.Context, a arguments, stdin io.Reader, p cli.Pr
 	if err != nil {
 		return err
 	}
-	for _, note := range report.Allow(slices.Concat(tree.Allowed, a.allow)) {
+	for _, note := range slices.Concat(report.Notes, report.Allow(slices.Concat(tree.Allowed, a.allow))) {
 		p.Note("%s", note)
 	}
 	report.From, report.To = from, to

@@ -36,8 +36,11 @@ type Report struct {
 	Files []diff.File
 	// Consequences of the change, worst first.
 	Consequences []consequence.Consequence
-	// Allowed are the consequences that [Report.Allow] let pass.
+	// Allowed are the consequences that are meant: by an annotation of their
+	// object, or as [Report.Allow] was told.
 	Allowed []consequence.Allowed
+	// Notes are of such annotations that let nothing pass.
+	Notes []string
 	// Pictures of the Trees that change.
 	Pictures []Picture
 	// Orders in which deploys apply what changes, one for each Tree.
@@ -131,10 +134,16 @@ func Compare(was, is Rendering) (Report, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(parts)) {
 		p := parts[name]
-		for _, c := range consequence.Of(listed(p.was), listed(p.is)) {
+		found, allowed, notes := consequence.AllowStated(consequence.Of(listed(p.was), listed(p.is)), listed(p.was), listed(p.is))
+		for _, c := range found {
 			c.In = name
 			r.Consequences = append(r.Consequences, c)
 		}
+		for _, a := range allowed {
+			a.In = name
+			r.Allowed = append(r.Allowed, a)
+		}
+		r.Notes = append(r.Notes, notes...)
 		if stages := ordered(p.was, p.is); len(stages) > 0 {
 			r.Orders = append(r.Orders, Order{name, stages})
 			r.Pictures = append(r.Pictures, Picture{name, consequence.TierOf(listed(p.was), listed(p.is))})
@@ -333,8 +342,9 @@ func byID(files map[string][]*unstructured.Unstructured) map[object.ID]*unstruct
 
 // Allow moves consequences that are meant to Allowed, and returns a note for
 // each allowance that lets nothing pass.
-func (r *Report) Allow(allowances []consequence.Allowance) (notes []string) {
-	r.Consequences, r.Allowed, notes = consequence.Allow(r.Consequences, allowances)
+func (r *Report) Allow(allowances []consequence.Allowance) []string {
+	rest, allowed, notes := consequence.Allow(r.Consequences, allowances)
+	r.Consequences, r.Allowed = rest, append(r.Allowed, allowed...)
 	return notes
 }
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -186,6 +187,38 @@ func TestConsequences(t *testing.T) {
 	}
 	if r.Reaches(consequence.Restarts) || r.Summary() != "1 object changes." || !strings.Contains(r.Text(), "\n  allowed      Service shop/web: ") || !strings.Contains(r.Markdown(0), "\n- **allowed** ") || !strings.Contains(r.Markdown(0), "Allowed: It is \\*given up\\*. (`service-pods`)") {
 		t.Errorf("what is allowed counts, or is not told:\n%s", r.Text())
+	}
+}
+
+// TestStated: an annotation lets pass what is said of its object, in its own
+// Tree alone, and the command notes one that lets nothing pass.
+func TestStated(t *testing.T) {
+	other := strings.Replace(service, "{app: web}, ports", "{app: other}, ports", 1)
+	stated := strings.Replace(other, "namespace: shop}", `namespace: shop, annotations: {fleet.dezky.eu/allow-service-pods: "It is given up.", fleet.dezky.eu/allow-host: ""}}`, 1)
+	r := compare(t, map[string]string{"a.yaml": service}, map[string]string{"a.yaml": stated})
+	if len(r.Consequences) != 0 || len(r.Allowed) != 1 || r.Allowed[0].Reason != "It is given up." {
+		t.Errorf("%v is left, %v is allowed", r.Consequences, r.Allowed)
+	}
+	if want := []string{"the allowance host=Service shop/web gives no reason, and lets nothing pass"}; !slices.Equal(r.Notes, want) {
+		t.Errorf("the notes are %q", r.Notes)
+	}
+	header := "# Rendered by the shop as apps/a.yaml. Do not edit: change the definitions and render again.\n"
+	two := compare(t, map[string]string{"one/apps/a.yaml": header + service, "two/apps/a.yaml": header + service}, map[string]string{"one/apps/a.yaml": header + stated, "two/apps/a.yaml": header + other})
+	if len(two.Consequences) != 1 || two.Consequences[0].In != "two" || len(two.Allowed) != 1 || two.Allowed[0].In != "one" {
+		t.Errorf("of two Trees %v is left, %v is allowed", two.Consequences, two.Allowed)
+	}
+	if notes := two.Allow([]consequence.Allowance{{Rule: "service-pods", Object: "Service shop/web", Reason: "x"}}); len(notes) != 0 || len(two.Allowed) != 2 {
+		t.Errorf("with the Tree's own %v is allowed, and the notes are %q", two.Allowed, notes)
+	}
+	a, b := t.TempDir(), t.TempDir()
+	for dir, text := range map[string]string{a: service, b: stated} {
+		if err := os.WriteFile(filepath.Join(dir, "a.yaml"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var out, errs strings.Builder
+	if status := (Command{Name: "plan"}).Run([]string{"-from", a, "-to", b, "-fail-on", "down"}, nil, &out, &errs); status != 0 || !strings.Contains(out.String(), " Allowed: It is given up. [service-pods]") || !strings.Contains(errs.String(), "gives no reason") {
+		t.Errorf("exit status %d:\n%s%s", status, &out, &errs)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/plan/consequence"
 )
 
@@ -43,7 +44,13 @@ Examples: [a new app](plans/new-app.md), [a release](plans/release.md), [a host 
 
 ## Allowances
 
-A consequence that is meant passes with a reason, by a value in ` + "`Allowed`" + ` of the Tree, which is seen in review:
+A consequence that is meant passes with a reason, by an annotation of the object that it is about, or by a value in ` + "`Allowed`" + ` of the Tree. Both are seen in review:
+
+` + "```yaml" + `
+metadata:
+  annotations:
+    ` + object.AllowanceAnnotation + `image: the newer version lost mails
+` + "```" + `
 
 ` + "```go" + `
 Allowed: []consequence.Allowance{
@@ -51,7 +58,7 @@ Allowed: []consequence.Allowance{
 },
 ` + "```" + `
 
-For one run, ` + "`-allow 'host=Ingress shop/old'`" + ` does the same. One that lets nothing pass any more is a note.
+Of an object that goes, the annotation of before counts, where it was rendered or applied with one. For one run, ` + "`-allow 'host=Ingress shop/old'`" + ` does the same. One that lets nothing pass any more is a note.
 
 ## The rules
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
 // Allowance lets consequences pass that are meant, such as a host that is
@@ -65,6 +67,34 @@ type Allowed struct {
 	Consequence
 	// Reason of the allowance.
 	Reason string
+}
+
+// AllowStated takes out of all consequences of a change those that the objects
+// themselves say are meant: by an annotation of the new object or, of one that
+// goes, of the old,
+//
+//	fleet.dezky.eu/allow-host: the shop is closed for good
+//
+// It returns a note for each of a new object that lets nothing pass.
+func AllowStated(all []Consequence, was, is []Object) (rest []Consequence, allowed []Allowed, notes []string) {
+	stated := func(objects []Object, but map[object.ID]bool) (all []Allowance) {
+		for _, o := range objects {
+			if but[o.ID] {
+				continue
+			}
+			for _, r := range object.Reasons(texts(get(o.Fields, "metadata", "annotations")), object.AllowanceAnnotation) {
+				all = append(all, Allowance{r.Rule, o.ID.String(), r.Text})
+			}
+		}
+		return all
+	}
+	stay := make(map[object.ID]bool, len(is))
+	for _, o := range is {
+		stay[o.ID] = true
+	}
+	rest, allowed, notes = Allow(all, stated(is, nil))
+	rest, gone, _ := Allow(rest, stated(was, stay))
+	return rest, append(allowed, gone...), notes
 }
 
 // Allow takes the consequences that are meant out of all, and returns a note

@@ -38,6 +38,36 @@ func TestAllow(t *testing.T) {
 	}
 }
 
+// TestAllowStated: the annotations of objects let pass what is said of them,
+// and of nobody else; of an object that stays, those of before do not count.
+func TestAllowStated(t *testing.T) {
+	o := func(name, annotation string) consequence.Object {
+		return consequence.Object{
+			ID:     object.ID{Group: "networking.k8s.io", Kind: "Ingress", Namespace: "shop", Name: name},
+			Fields: map[string]any{"metadata": map[string]any{"annotations": map[string]any{"fleet.dezky.eu/allow-" + annotation: " it is given up ", "example.com/allow-dns": "not ours"}}},
+		}
+	}
+	c := func(name, rule string) consequence.Consequence {
+		return consequence.Consequence{Rule: rule, Severity: consequence.Down, Object: o(name, "").ID}
+	}
+	all := []consequence.Consequence{c("stays", "host"), c("stays", "dns"), c("stays", "certificate"), c("goes", "host"), c("other", "host")}
+	was := []consequence.Object{o("stays", "certificate"), o("goes", "host"), o("gone", "dns")}
+	is := []consequence.Object{o("stays", "host"), o("idle", "host"), o("misspelt", "hosts")}
+	rest, allowed, notes := consequence.AllowStated(all, was, is)
+	if want := []consequence.Consequence{all[1], all[2], all[4]}; !slices.Equal(rest, want) {
+		t.Errorf("what is left is %v, want %v", rest, want)
+	}
+	if want := []consequence.Allowed{{Consequence: all[0], Reason: "it is given up"}, {Consequence: all[3], Reason: "it is given up"}}; !slices.Equal(allowed, want) {
+		t.Errorf("what is allowed is %v, want %v", allowed, want)
+	}
+	if want := []string{
+		"the allowance host=Ingress shop/idle lets nothing pass: there is no such consequence, remove it",
+		"the allowance hosts=Ingress shop/misspelt: there is no rule hosts",
+	}; !slices.Equal(notes, want) {
+		t.Errorf("the notes are %q", notes)
+	}
+}
+
 func TestParseAllowance(t *testing.T) {
 	a, err := consequence.ParseAllowance("host=Ingress shop/a", "why")
 	if want := (consequence.Allowance{Rule: "host", Object: "Ingress shop/a", Reason: "why"}); err != nil || a != want {
