@@ -11,6 +11,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -22,8 +23,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	podsecurity "k8s.io/pod-security-admission/api"
-	"k8s.io/pod-security-admission/policy"
+	"k8s.io/client-go/discovery"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
@@ -33,11 +33,12 @@ import (
 // Adoption makes a tier that runs from other manifests the layer's own.
 //
 // A Deployment whose selector differs is deleted and its ReplicaSets are left
-// without an owner, so that their pods run on; they go into the inventory first,
-// which makes them what is left over of an earlier release. The new Deployment
-// comes up beside them. When it is ready the Services follow, and then the
-// ReplicaSets go like any other leftover. Each step can be seen in the cluster,
-// so that a release which was interrupted needs to remember nothing.
+// without an owner, so that their pods run on. Before that they are applied by
+// the layer's field manager and go into the inventory, which makes them what is
+// left over of an earlier release. The new Deployment comes up beside them. When
+// it is ready the Services follow, and then the ReplicaSets go like any other
+// leftover. Each step can be seen in the cluster, so that a release which was
+// interrupted needs to remember nothing.
 //
 // The pods of the two do not mix: an old ReplicaSet selects by its own
 // pod-template-hash too, and [Deployer.disjoint] refuses a new selector that
@@ -138,29 +139,32 @@ func (c *cluster) replicaSets(ctx context.Context, id object.ID, uid types.UID) 
 }
 
 // makeWay deletes an object that is to be made anew, and waits until it is
-// gone. What a Deployment leaves behind is in the inventory before.
-func (d *Deployer) makeWay(ctx context.Context, c *cluster, inv inventory, change objectChange) error {
-	live, err := c.get(ctx, change.object)
+// gone. What a Deployment leaves behind is marked and in the inventory before.
+func (r *rollout) makeWay(ctx context.Context, change objectChange) error {
+	live, err := r.c.get(ctx, change.object)
 	if err != nil || live == nil || !remade(live, change.object) {
 		return err
 	}
 	propagation := metav1.DeletePropagationBackground
 	if change.ID.Kind == "Deployment" {
 		propagation = metav1.DeletePropagationOrphan
-		sets, err := c.replicaSets(ctx, change.ID, live.GetUID())
+		sets, err := r.c.replicaSets(ctx, change.ID, live.GetUID())
 		if err != nil {
 			return err
 		}
 		for _, s := range sets {
-			inv.objects[keyOf(object.ID{Group: kindReplicaSet.Group, Kind: kindReplicaSet.Kind, Namespace: s.Namespace, Name: s.Name})] = s.UID
+			if err := r.c.mark(ctx, s, change.ID); err != nil {
+				return err
+			}
+			r.inv.objects[keyOf(object.ID{Group: kindReplicaSet.Group, Kind: kindReplicaSet.Kind, Namespace: s.Namespace, Name: s.Name})] = s.UID
 		}
-		if err := d.saveInventory(ctx, c, inv); err != nil {
+		if err := r.saveInventory(ctx, r.c, r.inv); err != nil {
 			return err
 		}
 	}
 	uid := live.GetUID()
-	err = c.client.Delete(ctx, live, client.PropagationPolicy(propagation), client.Preconditions{UID: &uid})
-	for ; err == nil; live, err = c.get(ctx, change.object) {
+	err = r.c.client.Delete(ctx, live, client.PropagationPolicy(propagation), client.Preconditions{UID: &uid})
+	for ; err == nil; live, err = r.c.get(ctx, change.object) {
 		if live == nil || live.GetUID() != uid {
 			return nil
 		}
@@ -176,30 +180,48 @@ func (d *Deployer) makeWay(ctx context.Context, c *cluster, inv inventory, chang
 	return refusals(change.ID, err)
 }
 
-// judgeReplicaSet lets one go that has no owner. One that a Deployment has
-// again, as when an adoption was taken back, is not ours.
-func (c *cluster) judgeReplicaSet(ctx context.Context, l *leftover, uid types.UID) error {
-	if l.live.UID != uid {
-		l.stays, l.forget = "it is not the one that an adoption left", true
-		return nil
-	}
-	owner := metav1.GetControllerOfNoCopy(l.live)
-	if owner == nil {
-		return nil
-	}
-	deployment, err := c.typed.AppsV1().Deployments(l.id.Namespace).Get(ctx, owner.Name, metav1.GetOptions{})
-	switch {
-	case apierrors.IsNotFound(err):
-	case err != nil:
-		return fmt.Errorf("%s: %w", l.id, err)
-	case deployment.UID == owner.UID && deployment.DeletionTimestamp == nil:
-		l.stays, l.forget = "Deployment "+owner.Name+" has it", true
+// replacedAnnotation says of a ReplicaSet which Deployment it was left by.
+const replacedAnnotation = "fleet/replaced"
+
+// mark makes a ReplicaSet the layer's own before its Deployment goes. What
+// releases delete must have the layer's field manager, and the pipeline, which
+// writes the inventory, may not write ReplicaSets.
+func (c *cluster) mark(ctx context.Context, s appsv1.ReplicaSet, by object.ID) error {
+	o := &unstructured.Unstructured{}
+	o.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind(kindReplicaSet.Kind))
+	o.SetNamespace(s.Namespace)
+	o.SetName(s.Name)
+	o.SetUID(s.UID) // the server refuses another one of that name
+	o.SetAnnotations(map[string]string{replacedAnnotation: by.String()})
+	if err := c.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(o), client.ForceOwnership, client.FieldOwner(c.manager)); err != nil {
+		return refusals(object.IDOf(o), err)
 	}
 	return nil
 }
 
-// defaultDrain is how long the pods that were replaced get no new requests
-// before they are stopped: Traefik takes over what changes every two seconds at
+// judgeReplicaSet lets one go that has no owner. One that has an owner again,
+// as when an adoption was taken back, is not ours.
+func (c *cluster) judgeReplicaSet(ctx context.Context, l *leftover) error {
+	owner := metav1.GetControllerOfNoCopy(l.live)
+	if owner == nil {
+		return nil
+	}
+	if owner.Kind == "Deployment" && strings.HasPrefix(owner.APIVersion, "apps/") {
+		deployment, err := c.typed.AppsV1().Deployments(l.id.Namespace).Get(ctx, owner.Name, metav1.GetOptions{})
+		switch {
+		case apierrors.IsNotFound(err):
+			return nil
+		case err != nil:
+			return fmt.Errorf("%s: %w", l.id, err)
+		case deployment.UID != owner.UID || deployment.DeletionTimestamp != nil:
+			return nil
+		}
+	}
+	l.stays, l.forget = owner.Kind+" "+owner.Name+" has it", true
+	return nil
+}
+
+// defaultDrain leaves whoever sends requests time to follow: Traefik takes over what changes every two seconds at
 // most (Traefik documentation, providers.providersThrottleDuration).
 const defaultDrain = 10 * time.Second
 
@@ -208,29 +230,28 @@ const defaultDrain = 10 * time.Second
 // it a moment later, and whoever looks in between sees a port that leads
 // nowhere: Traefik answers 404 until it looks again, which is two seconds later
 // (Traefik, pkg/provider/kubernetes/ingress, loadService). It is in
-// the inventory before it is there, and is removed like what is left over. It is
-// nil where none is needed.
-func (d *Deployer) bridge(ctx context.Context, c *cluster, inv inventory, change objectChange) (*leftover, error) {
+// the inventory before it is there, and is removed like what is left over.
+func (r *rollout) bridge(ctx context.Context, change objectChange) error {
 	if change.live == nil || change.ID.Group != "" || change.ID.Kind != "Service" {
-		return nil, nil
+		return nil
 	}
 	var was, is corev1.Service
 	for o, into := range map[*unstructured.Unstructured]*corev1.Service{change.live: &was, change.would: &is} {
 		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, into); err != nil {
-			return nil, fmt.Errorf("%s: %w", change.ID, err)
+			return fmt.Errorf("%s: %w", change.ID, err)
 		}
 	}
 	if len(is.Spec.Selector) == 0 || equality.Semantic.DeepEqual(was.Spec.Ports, is.Spec.Ports) {
-		return nil, nil // the slices of before have its ports
+		return nil // the slices of before have its ports
 	}
-	pods, err := c.typed.CoreV1().Pods(change.ID.Namespace).List(ctx, metav1.ListOptions{LabelSelector: labels.SelectorFromSet(is.Spec.Selector).String()})
+	pods, err := r.c.typed.CoreV1().Pods(change.ID.Namespace).List(ctx, metav1.ListOptions{LabelSelector: labels.SelectorFromSet(is.Spec.Selector).String()})
 	if err != nil {
-		return nil, fmt.Errorf("the pods of %s cannot be read: %w", change.ID, err)
+		return fmt.Errorf("the pods of %s cannot be read: %w", change.ID, err)
 	}
 	slice := discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv4}
 	slice.APIVersion, slice.Kind = "discovery.k8s.io/v1", "EndpointSlice"
 	slice.Namespace, slice.Name = change.ID.Namespace, change.ID.Name+"-adopt"
-	slice.Labels = map[string]string{discoveryv1.LabelServiceName: change.ID.Name, discoveryv1.LabelManagedBy: c.manager}
+	slice.Labels = map[string]string{discoveryv1.LabelServiceName: change.ID.Name, discoveryv1.LabelManagedBy: r.c.manager}
 	for _, pod := range pods.Items {
 		ready := slices.ContainsFunc(pod.Status.Conditions, func(p corev1.PodCondition) bool {
 			return p.Type == corev1.PodReady && p.Status == corev1.ConditionTrue
@@ -249,22 +270,26 @@ func (d *Deployer) bridge(ctx context.Context, c *cluster, inv inventory, change
 		}
 	}
 	if len(slice.Ports) == 0 {
-		return nil, nil // nothing to lead to
+		return nil // nothing to lead to
 	}
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&slice)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	o := &unstructured.Unstructured{Object: content}
 	l := leftover{id: object.IDOf(o), key: keyOf(object.IDOf(o))}
-	inv.objects[l.key] = ""
-	if err := d.saveInventory(ctx, c, inv); err != nil {
-		return nil, err
+	r.inv.objects[l.key] = ""
+	if err := r.saveInventory(ctx, r.c, r.inv); err != nil {
+		return err
 	}
-	if err := c.apply(ctx, o); err != nil {
-		return nil, refusals(l.id, err)
+	if err := r.c.apply(ctx, o); err != nil {
+		return refusals(l.id, err)
 	}
-	return &l, c.judge(ctx, &l, "")
+	if err := r.c.judge(ctx, &l, ""); err != nil {
+		return err
+	}
+	r.bridges, r.moved = append(r.bridges, l), append(r.moved, change.ID.String())
+	return nil
 }
 
 // containerPort is the number to which a port of a Service leads, zero where
@@ -283,64 +308,60 @@ func containerPort(pod corev1.Pod, port corev1.ServicePort) int32 {
 	return 0
 }
 
-// retire removes the ReplicaSets that an adoption left, after the Services have
-// been changed, and waits until their pods are gone: what closes comes next, and
-// these pods may still be answering.
-func (d *Deployer) retire(ctx context.Context, c *cluster, inv inventory) error {
-	var all []leftover
-	serving := false
-	for key, uid := range inv.objects {
-		if key.GroupKind != kindReplicaSet {
-			continue
+// retire waits until nobody asks for what goes next: the old ports of Services,
+// and the pods of the ReplicaSets that an adoption left. It removes those, and
+// waits until their pods are gone: what closes comes next, and these pods may
+// still be answering.
+func (r *rollout) retire(ctx context.Context) error {
+	var left []leftover
+	for key := range r.inv.objects {
+		if key.GroupKind == kindReplicaSet {
+			left = append(left, leftover{id: idOf(key), key: key})
 		}
-		l := leftover{id: idOf(key), key: key}
-		if err := c.judge(ctx, &l, uid); err != nil {
+	}
+	slices.SortFunc(left, func(a, b leftover) int { return a.id.Compare(b.id) })
+	var goes []leftover
+	serving := false
+	for _, l := range left {
+		if err := r.c.judge(ctx, &l, r.inv.objects[l.key]); err != nil {
 			return err
 		}
 		if l.forget {
-			delete(inv.objects, key)
+			delete(r.inv.objects, l.key)
 			continue
 		}
-		if l.stays == "" {
-			by, err := c.servedBy(ctx, l.id, &serving)
-			if err != nil {
-				return err
-			}
-			if by != "" {
-				l.stays = by
-			}
-		}
-		all = append(all, l)
-	}
-	if len(all) == 0 {
-		return nil
-	}
-	slices.SortFunc(all, func(a, b leftover) int { return a.id.Compare(b.id) })
-	if serving {
-		d.printf("waiting %s until nobody sends requests to the pods of before\n", d.Drain)
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(d.Drain):
-		}
-	}
-	for i := range all {
-		l := &all[i]
-		gone := false
 		if l.stays == "" {
 			var err error
-			if gone, err = c.remove(ctx, l); err != nil {
+			if l.stays, err = r.c.servedBy(ctx, l.id, &serving); err != nil {
 				return err
 			}
 		}
-		if !gone {
-			d.printf("stays   %s: %s\n", l.id, l.stays)
+		if l.stays != "" {
+			r.printf("stays   %s: %s\n", l.id, l.stays)
 			continue
 		}
-		delete(inv.objects, l.key)
-		d.printf("deleted %s\n", l.id)
+		goes = append(goes, l)
 	}
-	return c.gone(ctx, all)
+	var until []string
+	if serving {
+		until = append(until, "nobody sends requests to the pods of before")
+	}
+	if len(r.moved) > 0 {
+		until = append(until, "nobody asks for the old ports of "+strings.Join(r.moved, ", "))
+	}
+	if len(until) > 0 {
+		if err := r.pause(ctx, strings.Join(until, ", and ")); err != nil {
+			return err
+		}
+	}
+	for _, list := range [][]leftover{goes, r.bridges} {
+		for i := range list {
+			if err := r.remove(ctx, &list[i]); err != nil {
+				return err
+			}
+		}
+	}
+	return r.c.gone(ctx, goes)
 }
 
 // servedBy says which Service leads to the pods of a ReplicaSet still: one that
@@ -396,57 +417,43 @@ func (c *cluster) gone(ctx context.Context, removed []leftover) error {
 	}
 }
 
-// holdSecurity leaves the level of Pod Security as it is where pods run that do
-// not meet the new one: none of them would be started again after a fault. It
-// changes the objects, and says so.
-func (c *cluster) holdSecurity(ctx context.Context, objects []*unstructured.Unstructured) ([]string, error) {
-	var notes []string
-	for _, o := range objects {
-		if object.IDOf(o) != (object.ID{Kind: "Namespace", Name: o.GetName()}) || o.GetLabels()[podsecurity.EnforceLevelLabel] == "" {
-			continue
-		}
-		live, err := c.get(ctx, o)
-		if err != nil {
-			return nil, err
-		}
-		if live == nil || live.GetLabels()[podsecurity.EnforceLevelLabel] == o.GetLabels()[podsecurity.EnforceLevelLabel] {
-			continue
-		}
-		level, err := podsecurity.ParseLevel(o.GetLabels()[podsecurity.EnforceLevelLabel])
-		if err != nil {
-			return nil, err
-		}
-		evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
-		if err != nil {
-			return nil, err
-		}
-		pods, err := c.typed.CoreV1().Pods(o.GetName()).List(ctx, metav1.ListOptions{})
-		if err != nil {
-			return nil, fmt.Errorf("the pods of %s cannot be read: %w", o.GetName(), err)
-		}
-		var short []string
-		for _, p := range pods.Items {
-			result := policy.AggregateCheckResults(evaluator.EvaluatePod(podsecurity.LevelVersion{Level: level, Version: podsecurity.LatestVersion()}, &p.ObjectMeta, &p.Spec))
-			if !result.Allowed {
-				short = append(short, p.Name+" ("+result.ForbiddenReason()+")")
-			}
-		}
-		if len(short) == 0 {
-			continue
-		}
-		set := o.GetLabels()
-		for _, label := range []string{podsecurity.EnforceLevelLabel, podsecurity.EnforceVersionLabel} {
-			if value, ok := live.GetLabels()[label]; ok {
-				set[label] = value
-			} else {
-				delete(set, label)
-			}
-		}
-		o.SetLabels(set)
-		slices.Sort(short)
-		notes = append(notes, fmt.Sprintf("Namespace %s does not enforce Pod Security %s yet: these pods do not meet it: %s: deploy this layer again when they are gone", o.GetName(), level, strings.Join(short, ", ")))
+// mayAdopt refuses an adoption without the rights for all of it: it would end
+// half way. They are an admin's, not the pipeline's.
+func (c *cluster) mayAdopt(ctx context.Context, changes []objectChange) error {
+	needs := []authorizationv1.ResourceAttributes{
+		{Group: "apps", Resource: "replicasets", Verb: "patch"},
+		{Group: "apps", Resource: "replicasets", Verb: "delete"},
+		{Group: "discovery.k8s.io", Resource: "endpointslices", Verb: "create"},
+		{Group: "discovery.k8s.io", Resource: "endpointslices", Verb: "delete"},
 	}
-	return notes, nil
+	var wrong object.Findings
+	asked := map[string]bool{}
+	for _, change := range changes {
+		namespace := change.ID.Namespace
+		if change.ID.Kind != "Service" && change.ID.Kind != "Deployment" || asked[namespace] {
+			continue
+		}
+		asked[namespace] = true
+		var lacks []string
+		for _, need := range needs {
+			need.Namespace = namespace
+			review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &need}}
+			answer, err := c.typed.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
+			if err != nil {
+				return fmt.Errorf("whether these rights are enough for an adoption cannot be asked: %w", err)
+			}
+			if !answer.Status.Allowed {
+				lacks = append(lacks, need.Verb+" "+need.Resource)
+			}
+		}
+		if len(lacks) > 0 {
+			wrong = append(wrong, object.Finding{
+				Problem: fmt.Sprintf("-adopt needs the rights of an admin, and these lack in %s: %s", namespace, strings.Join(lacks, ", ")),
+				Remedy:  "use an admin's kubeconfig",
+			})
+		}
+	}
+	return wrong.Err()
 }
 
 // asItRuns is the tier that runs, as the first release of the layer: what an
@@ -497,7 +504,8 @@ func (d *Deployer) asItRuns(r Release, changes []objectChange) (Record, error) {
 }
 
 // foreign are the objects in the namespaces of the layer that kubectl applied
-// and this tree does not render: they stay, and are for people to look at.
+// and this tree does not render: they stay, and are for people to look at. A
+// group whose own server is away, such as that of metrics, is passed over.
 func (c *cluster) foreign(ctx context.Context, r Release, changes []objectChange) ([]object.ID, error) {
 	known := map[object.ID]bool{}
 	var namespaces []string
@@ -513,7 +521,7 @@ func (c *cluster) foreign(ctx context.Context, r Release, changes []objectChange
 	slices.Sort(namespaces)
 	namespaces = slices.Compact(namespaces)
 	kinds, err := c.typed.Discovery().ServerPreferredNamespacedResources()
-	if err != nil {
+	if err != nil && !discovery.IsGroupDiscoveryFailedError(err) {
 		return nil, fmt.Errorf("the kinds of the cluster cannot be read: %w", err)
 	}
 	var all []object.ID

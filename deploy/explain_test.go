@@ -22,8 +22,8 @@ import (
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/plan/consequence"
 )
 
-// rollout is a Deployment with an old ReplicaSet, a new one, and pods of both.
-func rollout(edit func(set *appsv1.ReplicaSet, pod *corev1.Pod), more ...runtime.Object) *cluster {
+// rollingOut is a Deployment with an old ReplicaSet, a new one, and pods of both.
+func rollingOut(edit func(set *appsv1.ReplicaSet, pod *corev1.Pod), more ...runtime.Object) *cluster {
 	meta := func(name, uid, owner string) metav1.ObjectMeta {
 		m := metav1.ObjectMeta{Namespace: "ns", Name: name, UID: types.UID(uid), Labels: map[string]string{"app": "web"}}
 		if owner != "" {
@@ -106,14 +106,14 @@ func TestExplain(t *testing.T) {
 			if tc.event != nil {
 				more = append(more, tc.event)
 			}
-			c := rollout(tc.edit, more...)
+			c := rollingOut(tc.edit, more...)
 			got := strings.Join(c.explain(t.Context(), object.ID{Group: "apps", Kind: "Deployment", Namespace: "ns", Name: "web"}, true), "\n")
 			if !strings.HasPrefix(got, tc.want) || strings.Contains(got, "the old one") {
 				t.Errorf("got\n%s\nwant\n%s", got, tc.want)
 			}
 		})
 	}
-	c := rollout(container(corev1.ContainerStatus{State: waiting("CrashLoopBackOff", "")}))
+	c := rollingOut(container(corev1.ContainerStatus{State: waiting("CrashLoopBackOff", "")}))
 	if got := c.explain(t.Context(), object.ID{Group: "apps", Kind: "Deployment", Namespace: "ns", Name: "web"}, false); len(got) != 1 {
 		t.Errorf("without logs: %q", got)
 	}
@@ -160,7 +160,7 @@ func TestREADME(t *testing.T) {
 	}
 	web := object.ID{Group: "apps", Kind: "Deployment", Namespace: "ns", Name: "web"}
 	explained := func(w corev1.ContainerState) string {
-		c := rollout(func(_ *appsv1.ReplicaSet, p *corev1.Pod) {
+		c := rollingOut(func(_ *appsv1.ReplicaSet, p *corev1.Pod) {
 			p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "web", Image: "registry/web:a", State: w}}
 		})
 		return strings.Join(c.explain(t.Context(), web, false), "\n")

@@ -106,9 +106,6 @@ func (c *cluster) judge(ctx context.Context, l *leftover, uid types.UID) error {
 		return fmt.Errorf("%s: %w", l.id, err)
 	}
 	l.live = live
-	if l.key.GroupKind == kindReplicaSet {
-		return c.judgeReplicaSet(ctx, l, uid)
-	}
 	ours, others := false, ""
 	for _, manager := range layersOf(live.ManagedFields) {
 		if manager == c.manager {
@@ -126,6 +123,8 @@ func (c *cluster) judge(ctx context.Context, l *leftover, uid types.UID) error {
 		l.stays = "a release removes no " + l.id.Kind
 	case optsOut(live.Annotations) != "":
 		l.stays = "its annotation " + optsOut(live.Annotations) + " says so"
+	case l.key.GroupKind == kindReplicaSet:
+		return c.judgeReplicaSet(ctx, l)
 	case l.id.Kind == "StatefulSet":
 		return c.judgeStatefulSet(ctx, l)
 	case l.key.GroupKind == (schema.GroupKind{Group: "batch", Kind: "Job"}):

@@ -7,24 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/rest"
 
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/diff"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/manifest"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/plan/consequence"
-	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/plan/order"
 )
 
 // Release is what is to be in the cluster.
@@ -87,8 +78,9 @@ type Deployer struct {
 	// no release yet, what runs is recorded as the first, so that Rollback,
 	// with Adopt, takes it back. It needs the rights of an admin.
 	Adopt bool
-	// Drain is how long the pods that an adoption replaced get no requests
-	// before they are stopped. If zero, ten seconds.
+	// Drain is how long a release waits for those who send requests to follow
+	// new endpoints, before what the old ones lead to goes: the ports that a
+	// Service had, the pods that an adoption replaced. If zero, ten seconds.
 	Drain time.Duration
 	// PruneMost allows to delete more than half of what releases applied.
 	PruneMost bool
@@ -257,50 +249,6 @@ func (d *Deployer) Releases(ctx context.Context) ([]Record, error) {
 	return d.records(ctx, c)
 }
 
-// runningImages returns the pins that run now, by name: those of the last
-// release that ended well, and for an image that it does not have what the
-// Deployments say.
-func (d *Deployer) runningImages(ctx context.Context, repositories []string) (map[string]string, error) {
-	c, err := d.connect()
-	if err != nil {
-		return nil, err
-	}
-	all, err := d.records(ctx, c)
-	if err != nil {
-		return nil, err
-	}
-	list, err := c.typed.AppsV1().Deployments(d.Namespace).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return nil, fmt.Errorf("the images that run cannot be read: %w", err)
-	}
-	pins := map[string]string{}
-	for _, deployment := range list.Items {
-		containers := slices.Concat(deployment.Spec.Template.Spec.InitContainers, deployment.Spec.Template.Spec.Containers)
-		for _, container := range containers {
-			if name, pin := pinOf(container.Image, repositories); name != "" && pin != "" && pin != "latest" {
-				pins[name] = pin
-			}
-		}
-	}
-	if good := lastGood(all); good != nil {
-		maps.Copy(pins, good.Images)
-	}
-	return pins, nil
-}
-
-// pinOf takes a reference to a first-party image apart. The name is empty for
-// others.
-func pinOf(ref string, repositories []string) (name, pin string) {
-	for _, repository := range repositories {
-		rest, ok := strings.CutPrefix(ref, repository)
-		if !ok || rest != "" && rest[0] != ':' && rest[0] != '@' {
-			continue
-		}
-		return repository[strings.LastIndexByte(repository, '/')+1:], strings.TrimLeft(rest, ":@")
-	}
-	return "", ""
-}
-
 // parse reads the objects of a release, and refuses what no release may hold.
 func (d *Deployer) parse(r Release) ([]*unstructured.Unstructured, map[string]string, error) {
 	documents, err := manifest.Read(bytes.NewReader(r.Manifests))
@@ -339,42 +287,6 @@ func (d *Deployer) parse(r Release) ([]*unstructured.Unstructured, map[string]st
 	return objects, pins, nil
 }
 
-// images are all fields named image of the containers of an object, sorted by
-// path, however deep its pod template lies.
-func images(o *unstructured.Unstructured) func(func(path, image string) bool) {
-	found := map[string]string{}
-	var walk func(path string, v any)
-	walk = func(path string, v any) {
-		switch t := v.(type) {
-		case map[string]any:
-			for k, e := range t {
-				if list, ok := e.([]any); ok && (k == "containers" || k == "initContainers") {
-					for i, c := range list {
-						m, _ := c.(map[string]any)
-						if image, ok := m["image"].(string); ok {
-							found[fmt.Sprintf("%s[%v].image", below(path, k), cmp.Or[any](m["name"], i))] = image
-						}
-					}
-					continue
-				}
-				walk(below(path, k), e)
-			}
-		case []any:
-			for i, e := range t {
-				walk(fmt.Sprintf("%s[%d]", path, i), e)
-			}
-		}
-	}
-	walk("", o.Object)
-	return func(yield func(string, string) bool) {
-		for _, path := range slices.Sorted(maps.Keys(found)) {
-			if !yield(path, found[path]) {
-				return
-			}
-		}
-	}
-}
-
 // release does it all, from the first look to the record of how it ended.
 // target is the release that is brought back, nil for one of its own.
 func (d *Deployer) release(ctx context.Context, c *cluster, r Release, target *Record) (Record, error) {
@@ -407,6 +319,9 @@ func (d *Deployer) release(ctx context.Context, c *cluster, r Release, target *R
 		}
 	}
 	changes, err := c.look(ctx, objects, d.Adopt)
+	if d.Adopt {
+		err = errors.Join(err, c.mayAdopt(ctx, changes), c.startable(ctx, changes))
+	}
 	rendered, elsewhere := map[object.ID]bool{}, map[object.ID]bool{}
 	for _, o := range objects {
 		rendered[object.IDOf(o)] = true
@@ -494,7 +409,7 @@ func (d *Deployer) release(ctx context.Context, c *cluster, r Release, target *R
 		}
 	}
 
-	err = d.carryOut(timed, c, &record, inv, changes, left)
+	err = d.carryOut(timed, c, record, inv, changes, left)
 	if err == nil {
 		d.showForeign(foreign)
 	}
@@ -512,315 +427,6 @@ func fits(r Release, inv inventory, records []Record) error {
 		}
 	}
 	return nil
-}
-
-// revision says what the images are of, where nobody said it.
-func revision(pins map[string]string) string {
-	all := slices.Compact(slices.Sorted(maps.Values(pins)))
-	if len(all) == 1 {
-		tag, _, _ := strings.Cut(all[0], "@")
-		return tag
-	}
-	var each []string
-	for _, name := range slices.Sorted(maps.Keys(pins)) {
-		each = append(each, name+"="+pins[name])
-	}
-	return strings.Join(each, " ")
-}
-
-// look asks the server about each object. The error has everything that it
-// refuses.
-func (c *cluster) look(ctx context.Context, objects []*unstructured.Unstructured, adopt bool) ([]objectChange, error) {
-	coming := map[object.ID]bool{}
-	for _, o := range objects {
-		coming[object.IDOf(o)] = true
-		if o.GetKind() == "CustomResourceDefinition" {
-			group, _, _ := unstructured.NestedString(o.Object, "spec", "group")
-			kind, _, _ := unstructured.NestedString(o.Object, "spec", "names", "kind")
-			coming[object.ID{Group: group, Kind: kind}] = true
-		}
-	}
-	var changes []objectChange
-	var wrong object.Findings
-	for _, o := range objects {
-		id := object.IDOf(o)
-		change := objectChange{ID: id, object: o, would: o}
-		live, would, err := c.compare(ctx, o)
-		change.live = live
-		if would != nil {
-			change.would = would
-		}
-		switch {
-		case ctx.Err() != nil:
-			return changes, ctx.Err()
-		case meta.IsNoMatchError(err) && coming[object.ID{Group: id.Group, Kind: id.Kind}]:
-			change.Action, change.Unchecked = actionCreate, "its kind comes with this release"
-		case apierrors.IsNotFound(err) && coming[object.ID{Kind: "Namespace", Name: id.Namespace}]:
-			change.Action, change.Unchecked = actionCreate, "its namespace comes with this release"
-		case err != nil && adopt && remade(live, o):
-			if err := c.lookAnew(ctx, &change); err != nil {
-				wrong = append(wrong, object.FindingsOf(err)...)
-			}
-		case err != nil:
-			wrong = append(wrong, refusals(id, err)...)
-			change.Action = actionRefused
-		case live == nil:
-			change.Action = actionCreate
-		default:
-			change.Fields = fields(live, would)
-			taken, err := takenOver(live, o)
-			if err != nil {
-				wrong = append(wrong, object.Finding{Object: id, Problem: err.Error()})
-				continue
-			}
-			for _, f := range taken {
-				if !slices.ContainsFunc(change.Fields, func(g diff.Field) bool { return !g.Order && strings.HasPrefix(f.Path, g.Path) }) {
-					change.Fields = append(change.Fields, f)
-				}
-			}
-			change.Action = actionUnchanged
-			if len(change.Fields) > 0 {
-				change.Action = actionUpdate
-			}
-		}
-		changes = append(changes, change)
-	}
-	return changes, wrong.Err()
-}
-
-// show prints what a release changes.
-func (d *Deployer) show(changes []objectChange, left []leftover) {
-	counts := map[action]int{}
-	for _, c := range changes {
-		counts[c.Action]++
-		if c.Action == actionUnchanged {
-			continue
-		}
-		note := ""
-		if c.Unchecked != "" {
-			note = " (not checked: " + c.Unchecked + ")"
-		}
-		d.printf("%-7s %s%s\n", c.Action, c.ID, note)
-		// Without the line of the file and that of the object.
-		text := diff.Text([]diff.File{{Op: diff.Changed, Objects: []diff.Object{{Op: diff.Changed, Fields: c.Fields}}}})
-		for i, line := range strings.Split(strings.TrimSuffix(text, "\n"), "\n") {
-			if i >= 2 {
-				d.printf("    %s\n", line)
-			}
-		}
-	}
-	for _, l := range left {
-		switch {
-		case l.stays != "":
-			d.printf("%-6s  %s: %s\n", "stays", l.id, l.stays)
-		case !l.forget:
-			counts[actionDelete]++
-			d.printf("%-6s  %s\n", actionDelete, l.id)
-		}
-	}
-	replaced := ""
-	if counts[actionReplace] > 0 {
-		replaced = fmt.Sprintf("%d to replace, ", counts[actionReplace])
-	}
-	d.printf("%d to create, %d to change, %s%d to delete, %d unchanged\n", counts[actionCreate], counts[actionUpdate], replaced, counts[actionDelete], counts[actionUnchanged])
-}
-
-func nothing(changes []objectChange, left []leftover) bool {
-	return !slices.ContainsFunc(changes, func(c objectChange) bool { return c.Action != actionUnchanged }) &&
-		!slices.ContainsFunc(left, func(l leftover) bool { return l.stays == "" && !l.forget })
-}
-
-func workloads(changes []objectChange) []object.ID {
-	var ids []object.ID
-	for _, c := range changes {
-		if order.IsWorkload(c.ID) {
-			ids = append(ids, c.ID)
-		}
-	}
-	return ids
-}
-
-// carryOut changes the cluster. Before it begins, the inventory has what
-// was and what will be, so that nothing is lost when it is interrupted.
-func (d *Deployer) carryOut(ctx context.Context, c *cluster, record *Record, inv inventory, changes []objectChange, left []leftover) error {
-	inv.tree = record.Tree
-	for _, l := range left {
-		if l.forget {
-			delete(inv.objects, l.key)
-		}
-	}
-	for _, change := range changes {
-		key := keyOf(change.ID)
-		if change.live != nil {
-			inv.objects[key] = change.live.GetUID()
-		} else {
-			inv.objects[key] = ""
-		}
-	}
-	if err := d.save(ctx, c, *record); err != nil {
-		return err
-	}
-	if err := d.saveInventory(ctx, c, inv); err != nil {
-		return err
-	}
-	pods, err := c.pods(ctx, changes)
-	if err != nil {
-		return err
-	}
-	if d.Adopt {
-		// The old pods call the new ones, and no policy lets them in: what
-		// isolates the new ones comes when the old ones are gone.
-		for _, change := range changes {
-			if labels, ok, _ := unstructured.NestedStringMap(change.object.Object, "spec", "template", "metadata", "labels"); ok {
-				pods[change.ID.Namespace] = append(pods[change.ID.Namespace], labels)
-			}
-		}
-	}
-	ordered := make([]order.Change, len(changes))
-	for i, change := range changes {
-		ordered[i] = order.Change{ID: change.ID, Was: change.live, Is: change.object}
-	}
-	anew := map[object.ID]objectChange{}
-	for _, change := range changes {
-		if change.Action == actionReplace {
-			anew[change.ID] = change
-		}
-	}
-	remove := func(l *leftover) error {
-		if l.stays != "" || l.forget {
-			return nil
-		}
-		gone, err := c.remove(ctx, l)
-		if err != nil {
-			return err
-		}
-		l.forget = true // once is enough
-		if gone {
-			delete(inv.objects, l.key)
-			d.printf("deleted %s\n", l.id)
-		} else {
-			d.printf("stays   %s: %s\n", l.id, l.stays)
-		}
-		return nil
-	}
-	retired := false
-	var bridges []leftover
-	retire := func() error {
-		retired = true
-		if err := d.retire(ctx, c, inv); err != nil {
-			return err
-		}
-		for i := range bridges {
-			if err := remove(&bridges[i]); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	for _, stage := range order.Of(ordered, pods) {
-		if stage.Name == order.Workloads && d.Adopt {
-			// A policy that goes may close the pods that come.
-			for i := range left {
-				if left[i].id.Kind == "NetworkPolicy" {
-					if err := remove(&left[i]); err != nil {
-						return err
-					}
-				}
-			}
-		}
-		if stage.Name == order.Closes {
-			if err := retire(); err != nil {
-				return err
-			}
-		}
-		d.printf("applying %s: %s\n", stage.Name, count(len(stage.Steps), "object"))
-		var wait []object.ID
-		for _, step := range stage.Steps {
-			if change, ok := anew[step.ID]; ok {
-				d.printf("replacing %s\n", step.ID)
-				if err := d.makeWay(ctx, c, inv, change); err != nil {
-					return err
-				}
-			}
-			if d.Adopt && step.ID.Kind == "Service" {
-				i := slices.IndexFunc(changes, func(c objectChange) bool { return c.ID == step.ID })
-				l, err := d.bridge(ctx, c, inv, changes[i])
-				if err != nil {
-					return err
-				}
-				if l != nil {
-					bridges = append(bridges, *l)
-				}
-			}
-			if err := c.apply(ctx, step.Object); err != nil {
-				if ctx.Err() != nil {
-					return context.Cause(ctx)
-				}
-				return refusals(step.ID, err)
-			}
-			if order.IsWorkload(step.ID) || step.ID.Kind == "CustomResourceDefinition" {
-				wait = append(wait, step.ID)
-			}
-		}
-		if !stage.Wait || len(wait) == 0 {
-			continue
-		}
-		d.printf("waiting for %s\n", count(len(wait), "object"))
-		if err := d.wait(ctx, c, wait); err != nil {
-			return err
-		}
-	}
-	if !retired {
-		if err := retire(); err != nil {
-			return err
-		}
-	}
-	for i := range left {
-		if left[i].key.GroupKind == kindReplicaSet {
-			continue // retired
-		}
-		if err := remove(&left[i]); err != nil {
-			return err
-		}
-	}
-	for _, change := range changes {
-		live, err := c.get(ctx, change.object)
-		if err != nil {
-			return err
-		}
-		if live != nil {
-			inv.objects[keyOf(change.ID)] = live.GetUID()
-		}
-	}
-	if err := d.saveInventory(ctx, c, inv); err != nil {
-		return err
-	}
-	for _, note := range d.certificates(ctx, c, changes) {
-		d.printf("note: %s\n", note)
-	}
-	return nil
-}
-
-// pods are the labels of the pods that run, where a NetworkPolicy is new.
-func (c *cluster) pods(ctx context.Context, changes []objectChange) (map[string][]map[string]string, error) {
-	found := map[string][]map[string]string{}
-	for _, change := range changes {
-		namespace := change.ID.Namespace
-		if _, ok := found[namespace]; ok || change.ID.Kind != "NetworkPolicy" || change.live != nil {
-			continue
-		}
-		list, err := c.typed.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
-		if err != nil {
-			return nil, err
-		}
-		found[namespace] = nil
-		for _, pod := range list.Items {
-			if pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed {
-				found[namespace] = append(found[namespace], pod.Labels)
-			}
-		}
-	}
-	return found, nil
 }
 
 // close records how a release ended. It has some time of its own for that,

@@ -222,6 +222,13 @@ func adopt(t *testing.T, c cluster) {
 	}
 	w.runs(false, "ci adopted")
 
+	// The pipeline may not adopt: it would end half way.
+	admin := w.kubeconfig
+	w.asDeployer()
+	w.says(w.must(1, "-adopt", "-tag", "new"), "-adopt needs the rights of an admin, and these lack in "+w.namespace+": patch replicasets, delete replicasets, create endpointslices, delete endpointslices: use an admin's kubeconfig\n")
+	w.runs(false, "tried by the pipeline")
+	w.kubeconfig = admin
+
 	dry := w.must(0, "-adopt", "-tag", "new", "-dry-run")
 	w.says(dry, "replace Deployment "+w.namespace+"/web", "-   spec.selector.matchLabels.app: web", "1 to replace, 0 to delete",
 		"avoided      Deployment "+w.namespace+"/web: it cannot change once the Deployment is there [immutable-field]", "avoided      Service "+w.namespace+"/web: ",
@@ -238,13 +245,20 @@ func adopt(t *testing.T, c cluster) {
 
 	// From now on it is like any other tier.
 	w.says(w.must(0, "-tag", "new"), "nothing to change: this is release 2")
-	w.must(0, "-layer", "ci", "-tag", "new")
+	// A pod that has ended does not start again, and holds no level.
+	c.apply(`{apiVersion: v1, kind: Pod, metadata: {namespace: ` + w.namespace + `, name: ended, annotations: {e2e/state: done}}, spec: {restartPolicy: Never, containers: [{name: a, image: ` + registry + `web:old}]}}`)
+	c.eventually("wait", "pod/ended", "-n", w.namespace, "--for=jsonpath={.status.phase}=Succeeded", "--timeout=1s")
+	w.must(0, "-layer", "ci", "-adopt", "-tag", "new")
 	if level() != "restricted" {
 		t.Errorf("the level is %q", level())
 	}
 
-	// Taken back: only with the words for it.
-	w.says(w.must(1, "-rollback"), "as an admin does with -adopt")
+	// Taken back: only with the words for it, and only in the order in which the
+	// old pods can start.
+	w.says(w.must(1, "-rollback"), "-adopt")
+	w.says(w.must(1, "-adopt", "-rollback"), "Deployment "+w.namespace+"/web: spec.template: its pods do not meet Pod Security restricted, which Namespace "+w.namespace+" enforces: ",
+		": lower the level first; to take an adoption back, the layer of the Namespace with -adopt -rollback\n")
+	w.runs(true, "taken back in the wrong order")
 	w.says(w.must(0, "-layer", "ci", "-adopt", "-rollback"), "replacing RoleBinding", "going back to release")
 	if role() != "ClusterRole admin" || level() != "" {
 		t.Errorf("taken back: the binding is to %s, the level is %q", role(), level())
@@ -310,5 +324,36 @@ func adoptRefused(t *testing.T, c cluster) {
 	}
 	if got := w.image("web"); got != registry+"web:old" {
 		t.Errorf("web runs %s", got)
+	}
+}
+
+// adoptLeft: of the ReplicaSets in the inventory, which the pipeline may write,
+// only those go that a deploy marked, and that nothing owns.
+func adoptLeft(t *testing.T, c cluster) {
+	w := newKustomized(t, c)
+	w.podSecurity = ""
+	var out syncBuffer
+	if _, err := w.adopter(w.config, &out).Deploy(t.Context(), w.release("new")); err != nil {
+		t.Fatalf("%v\n%s", err, &out)
+	}
+	c.apply(`{apiVersion: v1, kind: ConfigMap, metadata: {namespace: ` + w.namespace + `, name: owner}}`)
+	owner := c.kubectl("get", "configmap", "owner", "-n", w.namespace, "-o", "jsonpath={.metadata.uid}")
+	plant := func(name, metadata string, args ...string) {
+		t.Helper()
+		manifest := `{apiVersion: apps/v1, kind: ReplicaSet, metadata: {namespace: ` + w.namespace + `, name: ` + name + metadata + `}, spec: {replicas: 0, selector: {matchLabels: {planted: ` + name + `}}, template: {metadata: {labels: {planted: ` + name + `}}, spec: {containers: [{name: a, image: ` + registry + `web:old}]}}}}`
+		if out, err := c.try([]byte(manifest), append([]string{"apply", "-f", "-"}, args...)...); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		uid := c.kubectl("get", "replicaset", name, "-n", w.namespace, "-o", "jsonpath={.metadata.uid}")
+		c.kubectl("patch", "configmap", "fleet-apps-inventory", "-n", w.namespace, "--type=merge", "-p", fmt.Sprintf(`{"data":{%q:%q}}`, w.namespace+"_"+name+"_apps_ReplicaSet", uid))
+	}
+	marked := []string{"--server-side", "--field-manager=fleet-apps"}
+	plant("left", "", marked...)
+	plant("owned", ", ownerReferences: [{apiVersion: v1, kind: ConfigMap, name: owner, uid: "+owner+", controller: true}]", marked...)
+	plant("foreign", "")
+	again := w.must(0, "-tag", "newer")
+	w.says(again, "deleted ReplicaSet "+w.namespace+"/left", "stays   ReplicaSet "+w.namespace+"/foreign: it is not the one that a release applied", "stays   ReplicaSet "+w.namespace+"/owned: ConfigMap owner has it")
+	if w.exists("replicaset", "left") || !w.exists("replicaset", "owned") || !w.exists("replicaset", "foreign") {
+		t.Errorf("the wrong ones went:\n%s", again)
 	}
 }

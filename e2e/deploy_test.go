@@ -17,7 +17,9 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -132,21 +134,26 @@ func newTier(t *testing.T, c cluster, apps ...string) *tier {
 	}
 	c.kubectl("create", "namespace", w.namespace+"-admin")
 	w.ci()
-	own := filepath.Join(c.dir, "admin.kubeconfig")
+	w.asDeployer()
+	return w
+}
+
+// asDeployer gives the tier the kubeconfig of its deployer.
+func (w *tier) asDeployer() {
+	w.t.Helper()
 	var out, errs bytes.Buffer
 	status := deploy.KubeconfigCommand{
 		Name: "kubeconfig", Account: deploy.Account{Namespace: w.namespace, Name: "ci-deployer", Cluster: "e2e"},
-	}.Run([]string{"-kubeconfig", own, "-server", c.url}, &out, &errs)
+	}.Run([]string{"-kubeconfig", filepath.Join(w.c.dir, "admin.kubeconfig"), "-server", w.c.url}, &out, &errs)
 	if status != 0 {
-		t.Fatalf("kubeconfig: status %d: %s", status, &errs)
+		w.t.Fatalf("kubeconfig: status %d: %s", status, &errs)
 	}
-	w.kubeconfig = filepath.Join(t.TempDir(), "kubeconfig")
-	write(t, w.kubeconfig, out.Bytes())
+	w.kubeconfig = filepath.Join(w.t.TempDir(), "kubeconfig")
+	write(w.t, w.kubeconfig, out.Bytes())
 	var err error
 	if w.config, err = clientcmd.RESTConfigFromKubeConfig(out.Bytes()); err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
-	return w
 }
 
 // ci deploys the layer ci as an admin.
@@ -220,7 +227,7 @@ func (w *tier) release(tag string) deploy.Release {
 func (w *tier) deployer(config *rest.Config, out *syncBuffer) *deploy.Deployer {
 	return &deploy.Deployer{
 		Config: config, Layer: "apps", Namespace: w.namespace, By: fmt.Sprintf("test %d", time.Now().UnixNano()),
-		Timeout: 90 * time.Second, LockWait: time.Minute, LockDuration: 3 * time.Second, Out: out,
+		Timeout: 90 * time.Second, LockWait: time.Minute, LockDuration: 3 * time.Second, Drain: time.Second, Out: out,
 	}
 }
 
@@ -279,6 +286,7 @@ func TestDeploy(t *testing.T) {
 		{"Adopt", adopt},
 		{"AdoptInterrupted", adoptInterrupted},
 		{"AdoptRefused", adoptRefused},
+		{"AdoptLeft", adoptLeft},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -315,7 +323,8 @@ func firstRelease(t *testing.T, c cluster) {
 }
 
 // change: what changes is told by field before it is applied, a dry run
-// changes nothing, and a Service that changes waits for its pods.
+// changes nothing, and a Service whose port changes has the old one beside the
+// new until the pods are there and whoever asks for it has followed.
 func change(t *testing.T, c cluster) {
 	w := newTier(t, c, "web", "api")
 	w.must(0, "-tag", "a")
@@ -329,20 +338,74 @@ func change(t *testing.T, c cluster) {
 	if after := state(); after != before {
 		t.Errorf("the dry run changed the cluster:\n%s\n%s", before, after)
 	}
+	ports := w.portsOf("web")
 	config, writes := watch(w.config, -1)
 	var progress syncBuffer
 	if _, err := w.deployer(config, &progress).Deploy(t.Context(), w.release("b")); err != nil {
 		t.Fatalf("%v\n%s", err, &progress)
 	}
-	last := max(writes.position("deployments/web"), writes.position("deployments/api"))
-	if p := min(writes.position("services/web"), writes.position("services/api")); p < last {
-		t.Errorf("a Service changed before the workloads:\n%s", writes)
+	for _, app := range []string{"web", "api"} {
+		first, pods, last := strings.Index(writes.String(), "services/"+app), strings.Index(writes.String(), "deployments/"+app), strings.LastIndex(writes.String(), "services/"+app)
+		if first < 0 || first > pods || pods > last {
+			t.Errorf("the Service of %s does not change before and after its Deployment:\n%s", app, writes)
+		}
 	}
+	want := []string{"[http 3000]", "[http 3000] [http-next 8080]", "[http 8080]"}
+	if got := ports(); !slices.Equal(got, want) {
+		t.Errorf("the Service has the ports %q, want %q", got, want)
+	}
+	services := "Service " + w.namespace + "/web, Service " + w.namespace + "/api"
+	if strings.Index(progress.String(), "Service "+w.namespace+"/api") < strings.Index(progress.String(), "Service "+w.namespace+"/web") {
+		services = "Service " + w.namespace + "/api, Service " + w.namespace + "/web"
+	}
+	w.says(progress.String(), "waiting 1s until everybody knows the new ports of "+services+"\n", "waiting 1s until nobody asks for the old ports of "+services+"\n")
+	if out := w.must(0, "-tag", "c"); strings.Contains(out, "waiting 10s") {
+		t.Errorf("it waits, and no port changes:\n%s", out)
+	}
+	w.must(0, "-tag", "b")
 	if got := w.image("web"); got != registry+"web:b" {
 		t.Errorf("web runs %s", got)
 	}
 	if port := c.kubectl("get", "service", "web", "-n", w.namespace, "-o", "jsonpath={.spec.ports[0].port}"); port != "8080" {
 		t.Errorf("the Service has port %s", port)
+	}
+}
+
+// portsOf watches the ports of a Service from now on. The function stops it,
+// and returns those that it had, each as names and numbers.
+func (w *tier) portsOf(service string) func() []string {
+	w.t.Helper()
+	client, err := kubernetes.NewForConfig(w.config)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	events, err := client.CoreV1().Services(w.namespace).Watch(w.t.Context(), metav1.ListOptions{FieldSelector: "metadata.name=" + service})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var seen []string
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for e := range events.ResultChan() {
+			s, ok := e.Object.(*corev1.Service)
+			if !ok {
+				continue
+			}
+			var each []string
+			for _, p := range s.Spec.Ports {
+				each = append(each, fmt.Sprintf("[%s %d]", p.Name, p.Port))
+			}
+			if now := strings.Join(each, " "); len(seen) == 0 || seen[len(seen)-1] != now {
+				seen = append(seen, now)
+			}
+		}
+	}()
+	return func() []string {
+		time.Sleep(time.Second) // the last event is on its way
+		events.Stop()
+		<-ended
+		return seen
 	}
 }
 
@@ -553,20 +616,23 @@ func neverReady(t *testing.T, c cluster) {
 	if strings.Contains(out, "/api is not ready") {
 		t.Errorf("api is well, and it says otherwise:\n%s", out)
 	}
-	if port := c.kubectl("get", "service", "web", "-n", w.namespace, "-o", "jsonpath={.spec.ports[0].port}"); port != "3000" {
-		t.Errorf("the Service changed to port %s before its pods were ready", port)
+	if ports := c.kubectl("get", "service", "web", "-n", w.namespace, "-o", "jsonpath={.spec.ports[*].port}"); ports != "3000 8080" {
+		t.Errorf("the Service has the ports %s before its new pods are ready", ports)
 	}
 	if ready := c.kubectl("get", "deployment", "web", "-n", w.namespace, "-o", "jsonpath={.status.readyReplicas}"); ready != "1" {
 		t.Errorf("%s old pods serve", ready)
 	}
 	back := w.must(0, "-rollback")
 	w.says(back, "going back to release 1, a", "release 3 is ready")
+	if ports := c.kubectl("get", "service", "web", "-n", w.namespace, "-o", "jsonpath={.spec.ports[*].port}"); ports != "3000" {
+		t.Errorf("gone back, the Service has the ports %s", ports)
+	}
 	if got := w.image("web"); got != registry+"web:a" {
 		t.Errorf("web runs %s", got)
 	}
 	w.says(w.must(0, "-list"), "succeeded, release 1 again", "failed: not ready: Deployment")
 
-	out = w.must(4, "-tag", "c", "-timeout", "8s", "-rollback-on-failure")
+	out = w.must(4, "-tag", "c", "-timeout", "25s", "-rollback-on-failure")
 	w.says(out, "release 4 failed", "going back to release 1, a", "release 4 failed; release 1 is back, as release 5", "its log cannot be read")
 	if got := w.image("api"); got != registry+"api:a" {
 		t.Errorf("api runs %s", got)
@@ -898,8 +964,8 @@ func certificates(t *testing.T, c cluster) {
 		c.apply(fmt.Sprintf(`{apiVersion: cert-manager.io/v1, kind: CertificateRequest, metadata: {namespace: %s, name: %s, annotations: {cert-manager.io/certificate-name: %s, cert-manager.io/certificate-revision: "%d"}}}`, w.namespace, name, certificate, revision))
 		c.kubectl("patch", "certificaterequest", name, "-n", w.namespace, "--subresource=status", "--type=merge", "-p", fmt.Sprintf(`{"status":{"conditions":[{"type":"Ready","status":"False","message":%q}]}}`, message))
 	}
-	request("web-tls-1", "web-tls", 9, "of an attempt before")
-	request("web-tls-2", "web-tls", 10, "Referenced \"ClusterIssuer\" not found")
+	request("web-tls-2", "web-tls", 9, "of an attempt before")
+	request("web-tls-1", "web-tls", 10, "Referenced \"ClusterIssuer\" not found")
 	request("other", "other", 11, "of another certificate")
 	c.kubectl("patch", "certificate", "web-tls", "-n", w.namespace, "--subresource=status", "--type=merge", "-p", `{"status":{"conditions":[{"type":"Ready","status":"False","message":"Issuing certificate as Secret does not exist"}]}}`)
 	for name, why := range map[string]string{"one": "Waiting for HTTP-01 challenge propagation: wrong status code '404', expected '200'", "other": "not about this host"} {

@@ -3,7 +3,6 @@ package order
 import (
 	"cmp"
 
-	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -104,8 +103,8 @@ func backends(o *unstructured.Unstructured) []backend {
 }
 
 func hasPort(o *unstructured.Unstructured, port intstr.IntOrString) bool {
-	var service corev1.Service
-	if runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &service) != nil {
+	service := serviceOf(o)
+	if service == nil {
 		return true
 	}
 	for _, p := range service.Spec.Ports {

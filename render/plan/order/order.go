@@ -62,6 +62,7 @@ const (
 // The names of stages that a deploy does something beside.
 const (
 	Workloads = "workloads"
+	Traffic   = "traffic"
 	Closes    = "what closes"
 
 	jobsName = "jobs before the release"
@@ -74,7 +75,8 @@ const (
 //  2. what pods need: namespaces, accounts, rights, configuration, Services
 //     that are not there yet (nobody sends them traffic), middlewares that are
 //     not (Traefik reads Ingresses and middlewares apart, and leaves a router
-//     out whose middleware it has not read) and whatever a NetworkPolicy opens;
+//     out whose middleware it has not read), the new ports of a Service beside
+//     its old ones, and whatever a NetworkPolicy opens;
 //  3. Jobs that come before a release, until they have ended (see
 //     [object.BeforeReleaseAnnotation]);
 //  4. workloads, until they are ready: where they never are, the old pods have
@@ -82,7 +84,7 @@ const (
 //  5. where the traffic goes: Services that change, middlewares before the
 //     Ingresses that name them; an Ingress that asks a Service for a port which
 //     is about to go, and no longer does, before the Service;
-//  6. NetworkPolicies that close, and webhooks;
+//  6. ports of Services that go, NetworkPolicies that close, and webhooks;
 //  7. what goes: what sends traffic first, what pods need last.
 //
 // Pods are the labels of the pods that run, by namespace: a new NetworkPolicy
@@ -94,7 +96,7 @@ func Of(changes []Change, pods map[string][]map[string]string) []Stage {
 		{Name: "what pods need"},
 		{Name: jobsName, Wait: true},
 		{Name: Workloads, Wait: true},
-		{Name: "traffic"},
+		{Name: Traffic},
 		{Name: Closes},
 		{Name: "what goes"},
 	}
@@ -116,6 +118,17 @@ func Of(changes []Change, pods map[string][]map[string]string) []Stage {
 		case c.ID.Kind == "Service" && c.ID.Group == "" && c.Was == nil:
 			step.Why = "new: nobody sends it traffic yet"
 			add(needed, step)
+		case c.ID.Kind == "Service" && c.ID.Group == "":
+			before, after := portsFirst(c)
+			if before != nil {
+				add(needed, *before)
+			}
+			if after != nil {
+				add(closing, *after)
+			}
+			if before == nil && after == nil {
+				add(traffic, step)
+			}
 		case c.ID.Kind == "Middleware" && c.ID.Group == "traefik.io" && c.Was == nil:
 			step.Why = "new: Traefik must know it before a router names it"
 			add(needed, step)
@@ -186,7 +199,7 @@ func stageOf(id object.ID) int {
 		return kinds
 	case IsWorkload(id), id.Kind == "HorizontalPodAutoscaler", id.Kind == "CronJob":
 		return running
-	case id.Kind == "Service" && id.Group == "", id.Group == "traefik.io", id.Kind == "Ingress", id.Group == "gateway.networking.k8s.io":
+	case id.Group == "traefik.io", id.Kind == "Ingress", id.Group == "gateway.networking.k8s.io":
 		return traffic
 	case id.Group == "admissionregistration.k8s.io":
 		return closing
