@@ -456,10 +456,23 @@ func (c *cluster) mayAdopt(ctx context.Context, changes []objectChange) error {
 	return wrong.Err()
 }
 
-// asItRuns is the tier that runs, as the first release of the layer: what an
-// adoption is taken back to. It has no number where nothing runs. Secrets are
-// not in it: they keep their values.
-func (d *Deployer) asItRuns(r Release, changes []objectChange) (Record, error) {
+// othersRun reports whether the tier runs from other manifests than those of a
+// release: the layer has none yet, or kubectl applied what changes since the
+// last one ended well. After one that did not, the tier is partly the one and
+// partly the other.
+func othersRun(records []Record, changes []objectChange) bool {
+	if n := len(records); n > 0 {
+		return records[n-1].Status == Succeeded && slices.ContainsFunc(changes, func(c objectChange) bool {
+			return (c.Action == actionUpdate || c.Action == actionReplace) && !isSecret(c.live) && slices.ContainsFunc(c.live.GetManagedFields(), ofKubectl)
+		})
+	}
+	return true
+}
+
+// asItRuns is the tier that runs, as a release of the layer: what an adoption is
+// taken back to. It is nil where nothing runs. Secrets are not in it: they keep
+// their values.
+func (d *Deployer) asItRuns(r Release, records []Record, changes []objectChange) (*Record, error) {
 	var text bytes.Buffer
 	pins := map[string]string{}
 	for _, change := range changes {
@@ -479,7 +492,7 @@ func (d *Deployer) asItRuns(r Release, changes []objectChange) (Record, error) {
 		}
 		y, err := yaml.Marshal(o.Object)
 		if err != nil {
-			return Record{}, err
+			return nil, err
 		}
 		text.WriteString("---\n")
 		text.Write(y)
@@ -490,17 +503,21 @@ func (d *Deployer) asItRuns(r Release, changes []objectChange) (Record, error) {
 		}
 	}
 	if text.Len() == 0 {
-		return Record{}, nil // nothing runs
+		return nil, nil
 	}
 	packed, err := compress(text.Bytes())
 	if err != nil {
-		return Record{}, refused("what runs cannot be recorded: %v", err)
+		return nil, refused("what runs cannot be recorded: %v", err)
 	}
 	now := time.Now()
-	return Record{
+	was := &Record{
 		Number: 1, Tree: r.Tree, Revision: cmp.Or(revision(pins), "before"), Images: pins,
 		By: "before the adoption, recorded by " + d.By, Started: now, Ended: now, Status: Succeeded, manifests: packed,
-	}, nil
+	}
+	if n := len(records); n > 0 {
+		was.Number = records[n-1].Number + 1
+	}
+	return was, nil
 }
 
 // foreign are the objects in the namespaces of the layer that kubectl applied

@@ -226,7 +226,7 @@ func refusals(id object.ID, err error) object.Findings {
 			if strings.Contains(cause.Message, "immutable") || strings.Contains(cause.Message, "cannot change") || strings.Contains(cause.Message, "may not change") {
 				f.Remedy = "this field of a live object cannot change: keep it, or replace the object beside the running one"
 				if id.Kind == "Deployment" && strings.HasPrefix(cause.Field, "spec.selector") || strings.HasSuffix(id.Kind, "RoleBinding") {
-					f.Remedy += ", as an admin does with -adopt"
+					f.Remedy = "this field of a live object cannot change: keep it, or let an admin deploy this layer once with -adopt, which replaces the object beside the running one"
 				}
 			}
 			all = append(all, f)

@@ -128,7 +128,7 @@ func outcome(err error) (status int, last string) {
 	case errors.As(err, &failed) && failed.Release.Status == Succeeded:
 		return ExitFailed, fmt.Sprintf("release %d is in the cluster, and not well", failed.Release.Number)
 	case errors.As(err, &failed):
-		return ExitFailed, fmt.Sprintf("release %d failed: mend it and deploy again, or -rollback to go back", failed.Release.Number)
+		return ExitFailed, fmt.Sprintf("release %d failed: do what the lines above say and deploy again, or -rollback to go back", failed.Release.Number)
 	}
 	return ExitRefused, ""
 }

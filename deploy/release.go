@@ -74,9 +74,9 @@ type Deployer struct {
 	// DryRun shows what a release would change, and changes nothing.
 	DryRun bool
 	// Adopt replaces beside the running one what cannot change: a Deployment
-	// with another selector, a binding with another role. Where the layer has
-	// no release yet, what runs is recorded as the first, so that Rollback,
-	// with Adopt, takes it back. It needs the rights of an admin.
+	// with another selector, a binding with another role. What runs from other
+	// manifests is recorded as a release, so that Rollback, with Adopt, takes
+	// it back. It needs the rights of an admin.
 	Adopt bool
 	// Drain is how long a release waits for those who send requests to follow
 	// new endpoints, before what the old ones lead to goes: the ports that a
@@ -361,17 +361,17 @@ func (d *Deployer) release(ctx context.Context, c *cluster, r Release, target *R
 	if err != nil {
 		return Record{}, refused("%v", err)
 	}
-	if d.Adopt && len(records) == 0 {
-		was, err := d.asItRuns(r, changes)
-		if err == nil && was.Number > 0 {
-			err = d.save(ctx, c, was)
-		}
+	if d.Adopt && target == nil && othersRun(records, changes) {
+		was, err := d.asItRuns(r, records, changes)
 		if err != nil {
 			return Record{}, err
 		}
-		if was.Number > 0 {
-			d.printf("recorded what runs as release 1: -adopt -rollback goes back to it\n")
-			records = append(records, was)
+		if was != nil {
+			if err := d.save(ctx, c, *was); err != nil {
+				return Record{}, err
+			}
+			d.printf("recorded what runs as release %d: -adopt -rollback goes back to it\n", was.Number)
+			records = append(records, *was)
 		}
 	}
 	record := Record{

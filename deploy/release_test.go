@@ -229,7 +229,7 @@ func TestRefusals(t *testing.T) {
 		{apierrors.NewInvalid(schema.GroupKind{Group: "apps", Kind: "Deployment"}, "a", field.ErrorList{
 			field.Invalid(field.NewPath("spec", "selector"), "x", "field is immutable"),
 			field.Required(field.NewPath("spec", "template"), "is needed"),
-		}), "Deployment ns/a: spec.selector: Invalid value: \"x\": field is immutable: this field of a live object cannot change: keep it, or replace the object beside the running one, as an admin does with -adopt\nDeployment ns/a: spec.template: Required value: is needed"},
+		}), "Deployment ns/a: spec.selector: Invalid value: \"x\": field is immutable: this field of a live object cannot change: keep it, or let an admin deploy this layer once with -adopt, which replaces the object beside the running one\nDeployment ns/a: spec.template: Required value: is needed"},
 		{apierrors.NewForbidden(schema.GroupResource{Resource: "services"}, "a", errors.New("no")), "Deployment ns/a: services \"a\" is forbidden: no: where these rights are new, an admin deploys the layer with the deployer's Role first"},
 		{apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, "ns"), "Deployment ns/a: its namespace ns is not there: deploy the layer that has it first"},
 		{errors.New("cut off"), "Deployment ns/a: cut off"},
@@ -320,7 +320,7 @@ func TestOutcome(t *testing.T) {
 		{errors.New("x"), ExitRefused, ""},
 		{refused("no"), ExitRefused, ""},
 		{&HeldError{Holder: "x"}, ExitHeld, ""},
-		{fmt.Errorf("a: %w", failed), ExitFailed, "release 3 failed: mend it"},
+		{fmt.Errorf("a: %w", failed), ExitFailed, "release 3 failed: do what the lines above say and deploy again, or -rollback"},
 		{stopped, ExitFailed, "release 3 was interrupted: run the same command again"},
 		{back, ExitRolledBack, "release 3 failed; release 2 is back, as release 4"},
 	} {
@@ -350,7 +350,7 @@ func TestSummary(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = "before\n### Release 3 of the layer apps, abc: ready\n\n- web: `abc`\n" +
-		"### Release 3 of the layer apps, abc: exit status 3\n\n```\nDeployment ns/web is not ready: 0/1\n  crashes '''\n```\n\nrelease 3 failed: mend it and deploy again, or -rollback to go back\n- web: `abc`\n"
+		"### Release 3 of the layer apps, abc: exit status 3\n\n```\nDeployment ns/web is not ready: 0/1\n  crashes '''\n```\n\nrelease 3 failed: do what the lines above say and deploy again, or -rollback to go back\n- web: `abc`\n"
 	if string(text) != want {
 		t.Errorf("got\n%s\nwant\n%s", text, want)
 	}

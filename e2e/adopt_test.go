@@ -202,8 +202,8 @@ func adopt(t *testing.T, c cluster) {
 	had := token()
 
 	// Without -adopt nothing is changed, and it says what does.
-	w.says(w.must(1, "-tag", "new"), "Deployment "+w.namespace+"/web: spec.selector: ", "field is immutable", "as an admin does with -adopt")
-	w.says(w.must(1, "-layer", "ci", "-tag", "new"), "RoleBinding "+w.namespace+"/ci-deployer: ", "as an admin does with -adopt")
+	w.says(w.must(1, "-tag", "new"), "Deployment "+w.namespace+"/web: spec.selector: ", "field is immutable", "let an admin deploy this layer once with -adopt")
+	w.says(w.must(1, "-layer", "ci", "-tag", "new"), "RoleBinding "+w.namespace+"/ci-deployer: ", "let an admin deploy this layer once with -adopt")
 	w.runs(false, "refused")
 
 	// The layer ci: the binding has its Role, and the level of Pod Security is
@@ -265,6 +265,15 @@ func adopt(t *testing.T, c cluster) {
 	}
 	w.says(w.must(0, "-adopt", "-rollback"), "going back to release 1, old", "replacing Deployment")
 	w.runs(false, "taken back")
+
+	// Adopted once more after the old pipeline went on: what ran last comes back.
+	c.apply(kustomized(t, w.namespace, "web", registry+"web:older"))
+	c.kubectl("rollout", "status", "deployment/web", "-n", w.namespace, "--timeout=60s")
+	w.says(w.must(0, "-adopt", "-tag", "newer"), "recorded what runs as release 4", "release 5 is ready")
+	w.says(w.must(0, "-adopt", "-rollback"), "going back to release 4, older")
+	if got := w.image("web"); got != registry+"web:older" {
+		t.Errorf("adopted again and taken back: web runs %s", got)
+	}
 }
 
 // adoptInterrupted: whatever the last thing was that an adoption wrote, it can
