@@ -250,6 +250,17 @@ func podValues(p *Pass, pods *pods) {
 		if c.WhenUnsatisfiable != corev1.DoNotSchedule && c.WhenUnsatisfiable != corev1.ScheduleAnyway {
 			oneOf(p, o, at("whenUnsatisfiable"), c.WhenUnsatisfiable, corev1.DoNotSchedule, corev1.ScheduleAnyway)
 		}
+		if n := c.MinDomains; n != nil {
+			if *n < 1 {
+				p.Report(o, at("minDomains"), "must be 1 or more", "")
+			}
+			if c.WhenUnsatisfiable == corev1.ScheduleAnyway {
+				p.Report(o, at("minDomains"), "is for DoNotSchedule alone", "leave it out")
+			}
+		}
+		if len(c.MatchLabelKeys) > 0 && c.LabelSelector == nil {
+			p.Report(o, at("matchLabelKeys"), "must be empty where there is no labelSelector", "select the labels of the pods too")
+		}
 	}
 	for i, c := range s.TopologySpreadConstraints {
 		for _, other := range s.TopologySpreadConstraints[:i] {

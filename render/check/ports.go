@@ -76,12 +76,22 @@ func portRules() []Rule {
 	}, {
 		ID:       "probe-port-number",
 		Severity: object.Warning,
-		Doc:      "A probe at a port that its container does not name looks at something else than what serves, or at nothing.",
+		Doc:      "A probe at a port that its container does not name, or names for UDP or SCTP alone, looks at something else than what serves, or at nothing.",
 		Source:   "Kubernetes documentation, 'Configure Liveness, Readiness and Startup Probes'; kube-linter, check liveness-port",
 		Alone:    true,
 		Run: func(p *Pass) {
 			checkProbes(p, func(port intstr.IntOrString, c *corev1.Container) (problem, remedy string) {
-				if port.Type == intstr.Int && len(c.Ports) > 0 && !slices.ContainsFunc(c.Ports, func(p corev1.ContainerPort) bool { return p.ContainerPort == port.IntVal }) {
+				named := func(p corev1.ContainerPort) bool {
+					return port.Type == intstr.Int && p.ContainerPort == port.IntVal || port.Type == intstr.String && p.Name == port.StrVal
+				}
+				byTCP := func(p corev1.ContainerPort) bool {
+					return named(p) && (p.Protocol == "" || p.Protocol == corev1.ProtocolTCP)
+				}
+				switch {
+				case len(c.Ports) == 0 || slices.ContainsFunc(c.Ports, byTCP):
+				case slices.ContainsFunc(c.Ports, named):
+					return fmt.Sprintf("looks by TCP, and port %s of container %s is not for TCP", port.String(), c.Name), "its ports are " + containerPorts(c) + "; look at one that is for TCP"
+				case port.Type == intstr.Int:
 					return fmt.Sprintf("container %s has no port %d", c.Name, port.IntVal), "its ports are " + containerPorts(c) + "; add the one that is looked at, or look at one of them"
 				}
 				return "", ""
@@ -101,8 +111,12 @@ func portRules() []Rule {
 		Run: func(p *Pass) {
 			p.eachPods(func(q *pods) {
 				for i, c := range q.spec.TopologySpreadConstraints {
-					if c.LabelSelector != nil && !q.selectedBy(c.LabelSelector) {
-						p.Report(q.of, fmt.Sprintf("%s.topologySpreadConstraints[%d].labelSelector", q.at, i), selectorText(c.LabelSelector)+" does not select the pods themselves", "select their labels")
+					at := fmt.Sprintf("%s.topologySpreadConstraints[%d].labelSelector", q.at, i)
+					switch {
+					case c.LabelSelector == nil:
+						p.Report(q.of, at, "is empty, and so selects no pods", "select the labels of the pods")
+					case !q.selectedBy(c.LabelSelector):
+						p.Report(q.of, at, selectorText(c.LabelSelector)+" does not select the pods themselves", "select their labels")
 					}
 				}
 			})

@@ -100,6 +100,16 @@ func amount(p *Pass, o *Object, field string, n *intstr.IntOrString) (zero bool)
 	return strings.Trim(n.StrVal, "0") == "%"
 }
 
+// notMoreThanAll reports a percentage above 100.
+func notMoreThanAll(p *Pass, o *Object, field string, n *intstr.IntOrString) {
+	if n == nil || n.Type != intstr.String {
+		return
+	}
+	if share, err := intstr.GetScaledValueFromIntOrPercent(n, 100, false); err == nil && share > 100 {
+		p.Report(o, field, fmt.Sprintf("%q: must not be more than 100%%", n.StrVal), "")
+	}
+}
+
 func deploymentSpec(p *Pass, o *Object, d *appsv1.Deployment) {
 	notNegative(p, o, "spec.replicas", d.Spec.Replicas)
 	notNegative(p, o, "spec.minReadySeconds", &d.Spec.MinReadySeconds)
@@ -120,6 +130,7 @@ func deploymentSpec(p *Pass, o *Object, d *appsv1.Deployment) {
 		p.Report(o, "spec.strategy.rollingUpdate", "must be empty where the type is Recreate", "")
 	}
 	unavailable := amount(p, o, "spec.strategy.rollingUpdate.maxUnavailable", r.MaxUnavailable)
+	notMoreThanAll(p, o, "spec.strategy.rollingUpdate.maxUnavailable", r.MaxUnavailable)
 	surge := amount(p, o, "spec.strategy.rollingUpdate.maxSurge", r.MaxSurge)
 	if unavailable && surge {
 		p.Report(o, "spec.strategy.rollingUpdate", "maxSurge and maxUnavailable are both 0: no pod could ever be replaced", "let one of them be 1")
@@ -458,6 +469,8 @@ func budgetSpec(p *Pass, o *Object, b *policyv1.PodDisruptionBudget) {
 	}
 	amount(p, o, "spec.minAvailable", b.Spec.MinAvailable)
 	amount(p, o, "spec.maxUnavailable", b.Spec.MaxUnavailable)
+	notMoreThanAll(p, o, "spec.minAvailable", b.Spec.MinAvailable)
+	notMoreThanAll(p, o, "spec.maxUnavailable", b.Spec.MaxUnavailable)
 	if u := b.Spec.UnhealthyPodEvictionPolicy; u != nil {
 		stated(p, o, "spec.unhealthyPodEvictionPolicy", *u, policyv1.AlwaysAllow, policyv1.IfHealthyBudget)
 	}
