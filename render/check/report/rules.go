@@ -25,7 +25,7 @@ func writeRules(w io.Writer) error {
 
 `+"`go run ./cmd/check DIR|FILE|-`"+` holds manifests against these rules, whoever made them; `+"`render`"+` holds what it renders against them before anything is written. Versions are judged by Kubernetes %s.
 
-An **error** is what the API server refuses, what cannot run or be reached as stated, and what was an incident. A **warning** is about safety and style. A **note** is worth knowing. Rendering stops at errors only.
+An **error** is what the API server refuses, what cannot run or be reached as stated, and what was an incident. A **warning** is about safety and style. A **note** is worth knowing. Rendering stops at errors only. What other programs that check manifests say of the same ones stands in [verdicts.md](verdicts.md).
 
 ## What exists elsewhere
 
