@@ -100,7 +100,7 @@ func Of(changes []Change, pods map[string][]map[string]string) []Stage {
 		{Name: Closes},
 		{Name: "what goes"},
 	}
-	policies := livePolicies(changes)
+	policies, run := livePolicies(changes), podLabelsOf(pods)
 	add := func(stage int, s Step) { stages[stage].Steps = append(stages[stage].Steps, s) }
 	for _, c := range changes {
 		step := Step{ID: c.ID, Object: c.Is}
@@ -108,7 +108,7 @@ func Of(changes []Change, pods map[string][]map[string]string) []Stage {
 		case c.Is == nil:
 			add(going, step)
 		case isPolicy(c.ID):
-			open, rest := openFirst(c, policies, pods[c.ID.Namespace])
+			open, rest := openFirst(c, policies, run)
 			if open != nil {
 				add(needed, *open)
 			}

@@ -138,9 +138,15 @@ func TestPolicies(t *testing.T) {
 		{"another peer", policy(spec(rule(api))), policy(spec(rule(web))), running, both},
 		{"no longer everybody", policy(spec(rule(web))), policy(spec("{}")), running, both},
 		{"nobody", policy(spec("")), policy(spec(rule(web))), running, both},
-		{"other pods", policy(strings.Replace(spec(rule(web)), "app: db", "app: y", 1)), policy(spec(rule(web))), running, last},
+		{"other pods", policy(strings.Replace(spec(rule(web)), "app: db", "app: z", 1)), policy(spec(rule(web))), running, last},
 		{"egress too", policy(strings.Replace(spec(rule(web)), "[Ingress]", "[Ingress, Egress]", 1)), policy(spec(rule(web))), running, both},
 		{"egress no longer", policy(spec(rule(web))), policy(strings.Replace(spec(rule(web)), "[Ingress]", "[Ingress, Egress]", 1)), running, first},
+		{"new, and another of all pods isolates them", strings.Replace(other, "{matchLabels: {app: db}}", "{}", 1) + "\n---\n" + policy(spec(rule(web))), strings.Replace(other, "{matchLabels: {app: db}}", "{}", 1), running, "what pods need: NetworkPolicy/other NetworkPolicy/p\n"},
+		{"new, and another isolates others", strings.Replace(other, "app: db", "app: x", 1) + "\n---\n" + policy(spec(rule(web))), strings.Replace(other, "app: db", "app: x", 1), running, "what pods need: NetworkPolicy/other\nwhat closes: NetworkPolicy/p\n"},
+		{"new, of pods with another label too", policy(strings.Replace(spec(rule(web)), "app: db", "app: db, zone: a", 1)), "", running, first},
+		{"new, and another isolates pods with another label too", strings.Replace(other, "app: db", "app: db, zone: a", 1) + "\n---\n" + policy(spec(rule(web))), strings.Replace(other, "app: db", "app: db, zone: a", 1), running, "what pods need: NetworkPolicy/other\nwhat closes: NetworkPolicy/p\n"},
+		{"new, of all pods", policy(strings.Replace(spec(rule(web)), "{matchLabels: {app: db}}", "{}", 1)), "", running, last},
+		{"new, with a selector that cannot be read", policy(strings.Replace(spec(rule(web)), "{matchLabels: {app: db}}", "{matchLabels: {app: z}, matchExpressions: [{key: app, operator: Is}]}", 1)), "", running, last},
 		{"new, and another isolates the pods", other + "\n---\n" + policy(spec(rule(web))), other, running, "what pods need: NetworkPolicy/other NetworkPolicy/p\n"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

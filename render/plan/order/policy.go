@@ -11,18 +11,79 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// livePolicies are the NetworkPolicies of the changes that are live now, by
-// namespace.
-func livePolicies(changes []Change) map[string][]*networkingv1.NetworkPolicy {
-	found := make(map[string][]*networkingv1.NetworkPolicy)
+// label of pods in a namespace. Without a key it is every pod of it.
+type label struct{ namespace, key, value string }
+
+// read reads a selector, and returns one label that all pods have which it
+// selects, so that they are found without looking at all others. A selector
+// that cannot be read may select anything.
+func read(namespace string, s metav1.LabelSelector) (label, labels.Selector) {
+	l := label{namespace: namespace}
+	selector, err := metav1.LabelSelectorAsSelector(&s)
+	if err != nil {
+		return l, labels.Everything()
+	}
+	for k, v := range s.MatchLabels {
+		if l.key == "" || k < l.key {
+			l.key, l.value = k, v
+		}
+	}
+	return l, selector
+}
+
+// podLabels are the labels of pods by each of them, and by their namespace.
+type podLabels map[label][]map[string]string
+
+func podLabelsOf(pods map[string][]map[string]string) podLabels {
+	r := make(podLabels)
+	for namespace, list := range pods {
+		r[label{namespace: namespace}] = list
+		for _, pod := range list {
+			for k, v := range pod {
+				l := label{namespace, k, v}
+				r[l] = append(r[l], pod)
+			}
+		}
+	}
+	return r
+}
+
+// policies are NetworkPolicies by a label of the pods that they select.
+type policies map[label][]policy
+
+type policy struct {
+	types    []networkingv1.PolicyType
+	selector labels.Selector
+}
+
+// livePolicies are the NetworkPolicies of the changes that are live now.
+func livePolicies(changes []Change) policies {
+	found := make(policies)
 	for _, c := range changes {
 		if isPolicy(c.ID) && c.Was != nil {
 			if p, err := policyOf(c.Was); err == nil {
-				found[c.ID.Namespace] = append(found[c.ID.Namespace], p)
+				l, selector := read(c.ID.Namespace, p.Spec.PodSelector)
+				found[l] = append(found[l], policy{p.Spec.PolicyTypes, selector})
 			}
 		}
 	}
 	return found
+}
+
+// isolates reports whether a policy isolates the pod in that direction.
+func (p policies) isolates(namespace string, pod map[string]string, direction networkingv1.PolicyType) bool {
+	does := func(o policy) bool {
+		return slices.Contains(o.types, direction) && o.selector.Matches(labels.Set(pod))
+	}
+	if slices.ContainsFunc(p[label{namespace: namespace}], does) {
+		return true
+	}
+	for k, v := range pod {
+		if slices.ContainsFunc(p[label{namespace, k, v}], does) {
+			return true
+		}
+	}
+	return false
 }
 
 func policyOf(u *unstructured.Unstructured) (*networkingv1.NetworkPolicy, error) {
@@ -45,14 +106,14 @@ func policyOf(u *unstructured.Unstructured) (*networkingv1.NetworkPolicy, error)
 // that only closes last. One that does both is applied twice: first with the
 // old rules beside the new, so that new pods have their connections while old
 // ones keep theirs.
-func openFirst(c Change, live map[string][]*networkingv1.NetworkPolicy, pods []map[string]string) (before, after *Step) {
+func openFirst(c Change, live policies, pods podLabels) (before, after *Step) {
 	step := Step{ID: c.ID, Object: c.Is}
 	now, err := policyOf(c.Is)
 	if err != nil { // the server says what is wrong with it
 		return nil, &step
 	}
 	if c.Was == nil {
-		if isolatesNobody(now, live[c.ID.Namespace], pods) {
+		if isolatesNobody(now, live, pods) {
 			step.Why = "cuts no connection of a pod that runs"
 			return &step, nil
 		}
@@ -119,24 +180,17 @@ func covers[T any](now, old []T) bool {
 // isolatesNobody reports whether a new policy takes no connection away from
 // any pod that runs: it selects none, or only those that a policy of the same
 // direction isolates already, since policies add up.
-func isolatesNobody(p *networkingv1.NetworkPolicy, live []*networkingv1.NetworkPolicy, pods []map[string]string) bool {
-	for _, pod := range pods {
-		if !selects(p.Spec.PodSelector, pod) {
+func isolatesNobody(p *networkingv1.NetworkPolicy, live policies, pods podLabels) bool {
+	l, selector := read(p.Namespace, p.Spec.PodSelector)
+	for _, pod := range pods[l] {
+		if !selector.Matches(labels.Set(pod)) {
 			continue
 		}
 		for _, t := range p.Spec.PolicyTypes {
-			if !slices.ContainsFunc(live, func(other *networkingv1.NetworkPolicy) bool {
-				return slices.Contains(other.Spec.PolicyTypes, t) && selects(other.Spec.PodSelector, pod)
-			}) {
+			if !live.isolates(p.Namespace, pod, t) {
 				return false
 			}
 		}
 	}
 	return true
-}
-
-func selects(s metav1.LabelSelector, pod map[string]string) bool {
-	selector, err := metav1.LabelSelectorAsSelector(&s)
-	// One that cannot be read may select anything.
-	return err != nil || selector.Matches(labels.Set(pod))
 }
