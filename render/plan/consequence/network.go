@@ -21,7 +21,12 @@ type call struct {
 // calls returns the Services of the set that the variables of a workload lead
 // to, each port once.
 func (s *Set) calls(w *workload) []call {
-	found := make(map[call]bool)
+	return slices.DeleteFunc(s.addresses(w), func(c call) bool { return s.byID[c.service] == nil })
+}
+
+// addresses returns the addresses of Services in the variables of a workload,
+// each port once, whether or not the Services are in the set.
+func (s *Set) addresses(w *workload) []call {
 	var all []call
 	e := s.environment(w)
 	for _, name := range sorted(e.vars) {
@@ -29,8 +34,7 @@ func (s *Set) calls(w *workload) []call {
 		if !ok || !strings.Contains(value, "://") {
 			continue
 		}
-		if c, ok := callOf(w.ID.Namespace, value); ok && s.byID[c.service] != nil && !found[c] {
-			found[c] = true
+		if c, ok := callOf(w.ID.Namespace, value); ok && !slices.Contains(all, c) {
 			all = append(all, c)
 		}
 	}

@@ -39,10 +39,27 @@ type router struct {
 	// middlewares by the names that Traefik has for them, and by the route that
 	// they stand in; of an Ingress there is one, without a name.
 	middlewares map[string][]string
+	// paths by their host. Of an IngressRoute there are none, since its rules
+	// may ask for more than a path.
+	paths map[string][]urlPath
 	// backends are the ports of Services that it asks for.
 	backends []backend
 	// fields that state these.
 	entryPointsField, middlewaresField, tlsField string
+}
+
+// urlPath is a path of a host: of all that begins so, or of itself alone.
+type urlPath struct {
+	text  string
+	exact bool
+}
+
+// covers reports whether the path takes all requests of another one.
+func (p urlPath) covers(other urlPath) bool {
+	if p.exact {
+		return p == other
+	}
+	return strings.HasPrefix(other.text, p.text)
 }
 
 // backend is a port of a Service that a router asks for.
@@ -58,7 +75,7 @@ type backend struct {
 var hostCall, quoted = regexp.MustCompile("\\bHost\\(([^)]*)\\)"), regexp.MustCompile("[`\"]([^`\"]+)[`\"]")
 
 func routerOf(o *Object) *router {
-	r := &router{Object: o, secrets: make(map[string]string), middlewares: make(map[string][]string)}
+	r := &router{Object: o, secrets: make(map[string]string), middlewares: make(map[string][]string), paths: make(map[string][]urlPath)}
 	annotation := func(name string) string { return text(o.Fields, "metadata", "annotations", name) }
 	host := func(name string) {
 		if name != "" && !slices.Contains(r.hosts, name) {
@@ -76,8 +93,9 @@ func routerOf(o *Object) *router {
 		r.resolved = annotation(tlsAnnotation+".certresolver") != ""
 		for _, rule := range list(get(o.Fields, "spec", "rules")) {
 			host(text(rule, "host"))
-			for _, path := range list(get(rule, "http", "paths")) {
-				r.ask(text(rule, "host"), fields(path, "backend", "service"))
+			for _, p := range list(get(rule, "http", "paths")) {
+				r.ask(text(rule, "host"), fields(p, "backend", "service"))
+				r.paths[text(rule, "host")] = append(r.paths[text(rule, "host")], urlPath{text(p, "path"), text(p, "pathType") == "Exact"})
 			}
 		}
 		r.ask("", fields(o.Fields, "spec", "defaultBackend", "service"))
@@ -256,7 +274,7 @@ func (p *Pass) routers(do func(was, is *router)) {
 func routeRules() []Rule {
 	return []Rule{{
 		ID:     "host",
-		Doc:    "A host that no Ingress or IngressRoute has any more answers 404. One that moves to another has two equal routers or none for a moment, depending on which change comes first.",
+		Doc:    "A host, or a path of an Ingress, that no router has any more answers 404. One that moves to another has two equal routers or none for a moment, depending on which change comes first.",
 		Source: "Traefik, pkg/muxer/http: equal rules have equal priority, and either wins",
 		Run: func(p *Pass) {
 			was, is := p.Was.hosts(), p.Is.hosts()
@@ -265,6 +283,9 @@ func routeRules() []Rule {
 				if slices.ContainsFunc(from, func(r *router) bool {
 					return slices.ContainsFunc(to, func(other *router) bool { return r.ID == other.ID })
 				}) {
+					if gone := pathsGone(host, from, to); len(gone) > 0 {
+						p.report(Down, from[0].ID, from[0].hostField(host), "no router takes all of "+strings.Join(gone, ", ")+" any more: the rest answers 404", "Keep the path as long as somebody asks for it")
+					}
 					continue
 				}
 				if len(to) == 0 {
@@ -404,6 +425,23 @@ func routeRules() []Rule {
 			})
 		},
 	}}
+}
+
+// pathsGone returns the paths of a host, with the host before them, that no
+// router has any more. Nothing is known where an IngressRoute has the host.
+func pathsGone(host string, from, to []*router) []string {
+	var gone []string
+	for _, r := range from {
+		for _, old := range r.paths[host] {
+			served := slices.ContainsFunc(to, func(now *router) bool {
+				return now.ID.Kind != "Ingress" || slices.ContainsFunc(now.paths[host], func(p urlPath) bool { return p.covers(old) })
+			})
+			if name := host + old.text; !served && !slices.Contains(gone, name) {
+				gone = append(gone, name)
+			}
+		}
+	}
+	return gone
 }
 
 // hostField is the field that states a host.

@@ -73,6 +73,33 @@ func serviceRules() []Rule {
 			})
 		},
 	}, {
+		ID:     "service-goes",
+		Doc:    "A Service that goes while a router, a Middleware or a variable still leads to it takes their requests with it.",
+		Source: "Traefik, pkg/provider/kubernetes/ingress: loadService; Kubernetes documentation, 'DNS for Services and Pods'",
+		Run: func(p *Pass) {
+			users := make(map[object.ID][]string)
+			use := func(service, by object.ID) {
+				if p.Was.byID[service] != nil && p.Is.byID[service] == nil && !slices.Contains(users[service], by.String()) {
+					users[service] = append(users[service], by.String())
+				}
+			}
+			for _, a := range p.Is.askers() {
+				for _, b := range a.backends {
+					use(b.service, a.id)
+				}
+			}
+			for _, id := range p.Is.ids {
+				if w := p.Is.workloads[id]; w != nil {
+					for _, c := range p.Is.addresses(w) {
+						use(c.service, id)
+					}
+				}
+			}
+			for _, id := range sortedIDs(users) {
+				p.report(Down, id, "", "it is no longer rendered, and still led to: the requests of "+strings.Join(users[id], ", ")+" fail when it is deleted", "Keep it as long as something leads to it")
+			}
+		},
+	}, {
 		ID: "route-port",
 		Doc: "Traefik leaves a router out while the Service has no port of the number or name that the router asks for, and while no endpoint has the name of that port. " +
 			"The endpoints of a port that gets another name follow a moment later, and Traefik takes up to two seconds to see it.",
