@@ -90,9 +90,17 @@ func certManagerRules() []Rule {
 						p.Report(o, at("secretName"), "is empty, and cert-manager issues nothing", "name the Secret, each Ingress its own")
 					}
 					for _, host := range tls.Hosts {
-						if strings.HasPrefix(host, "*.") && p.onlyHTTP01(o) {
-							p.Report(o, at("hosts"), host+" is a wildcard, and the issuer solves HTTP-01 alone, which gives none", "give the issuer a solver by DNS-01, or list the hosts")
+						if strings.HasPrefix(host, "*.") && p.onlyHTTP01(issuerOf(o)) {
+							p.Report(o, at("hosts"), host+noWildcard, "give the issuer a solver by DNS-01, or list the hosts")
 						}
+					}
+				}
+			}
+			for _, o := range p.Kind(certManager, "Certificate") {
+				names, _ := at(o.fields(), "spec", "dnsNames").([]any)
+				for _, name := range names {
+					if host, _ := name.(string); strings.HasPrefix(host, "*.") && p.onlyHTTP01(issuerOf(o)) {
+						p.Report(o, "spec.dnsNames", host+noWildcard, "give the issuer a solver by DNS-01, or list the hosts")
 					}
 				}
 			}
@@ -186,13 +194,29 @@ func unknownCertManager(key string) bool {
 	return (strings.HasPrefix(key, "cert-manager.io/") || strings.HasPrefix(key, "acme.cert-manager.io/")) && !slices.Contains(certManagerKeys, key)
 }
 
-// onlyHTTP01 reports whether the issuer of an Ingress is known, and has no
-// solver but HTTP-01.
-func (s *Set) onlyHTTP01(o *Object) bool {
-	id := object.ID{Group: "cert-manager.io", Kind: "ClusterIssuer", Name: o.GetAnnotations()[clusterIssuerAnnotation]}
-	if id.Name == "" {
-		id = object.ID{Group: "cert-manager.io", Kind: "Issuer", Namespace: o.ID.Namespace, Name: o.GetAnnotations()[issuerAnnotation]}
+const noWildcard = " is a wildcard, and the issuer solves HTTP-01 alone, which gives none"
+
+// issuerOf returns the issuer of an Ingress or Certificate.
+func issuerOf(o *Object) object.ID {
+	issuer := object.ID{Group: certManager, Kind: "Issuer", Namespace: o.ID.Namespace}
+	cluster := object.ID{Group: certManager, Kind: "ClusterIssuer"}
+	if o.ID.Kind == "Certificate" {
+		issuer.Name, _ = at(o.fields(), "spec", "issuerRef", "name").(string)
+		if kind := at(o.fields(), "spec", "issuerRef", "kind"); kind == "ClusterIssuer" {
+			cluster.Name = issuer.Name
+			return cluster
+		}
+		return issuer
 	}
+	if cluster.Name = o.GetAnnotations()[clusterIssuerAnnotation]; cluster.Name != "" {
+		return cluster
+	}
+	issuer.Name = o.GetAnnotations()[issuerAnnotation]
+	return issuer
+}
+
+// onlyHTTP01 reports whether an issuer is known, and has no solver but HTTP-01.
+func (s *Set) onlyHTTP01(id object.ID) bool {
 	issuer := s.Get(id)
 	if issuer == nil {
 		return false

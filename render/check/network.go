@@ -598,10 +598,13 @@ func policyIngress(p *Pass) {
 
 func policySolver(p *Pass) {
 	seen := make(map[string]bool)
-	for _, o := range p.Kind("networking.k8s.io", "Ingress") {
+	for _, o := range slices.Concat(p.Kind("networking.k8s.io", "Ingress"), p.Kind(certManager, "Certificate")) {
 		ns := o.ID.Namespace
-		if seen[ns] || !shimmed(o) || !p.challengesByHTTP(o) {
+		if seen[ns] || o.ID.Kind == "Ingress" && !shimmed(o) || !p.challengesByHTTP(o) {
 			continue
+		}
+		if o.ID.Kind == "Certificate" && p.Get(issuerOf(o)) == nil {
+			continue // it may be one that asks nobody, such as a CA
 		}
 		seen[ns] = true
 		solver := map[string]string{"acme.cert-manager.io/http01-solver": "true"}
@@ -644,14 +647,10 @@ func solves(s *metav1.LabelSelector, labels map[string]string) bool {
 	return true
 }
 
-// challengesByHTTP reports whether the issuer of an Ingress may answer HTTP-01
+// challengesByHTTP reports whether the issuer of an Ingress or Certificate may answer HTTP-01
 // challenges. One that is not under check may.
 func (s *Set) challengesByHTTP(o *Object) bool {
-	id := object.ID{Group: certManager, Kind: "ClusterIssuer", Name: o.GetAnnotations()["cert-manager.io/cluster-issuer"]}
-	if id.Name == "" {
-		id = object.ID{Group: certManager, Kind: "Issuer", Namespace: o.ID.Namespace, Name: o.GetAnnotations()["cert-manager.io/issuer"]}
-	}
-	issuer := s.byID[id]
+	issuer := s.Get(issuerOf(o))
 	if issuer == nil {
 		return true
 	}

@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"math"
+	"path"
 	"slices"
 	"strings"
 
@@ -169,6 +170,24 @@ func podRules() []Rule {
 			})
 		},
 	}, {
+		ID:       "mount-file",
+		Severity: object.Warning,
+		Doc:      "A volume is mounted as a directory. At a path that ends in the name of a file that is in it, the program finds the directory and not the file.",
+		Source:   "Kubernetes documentation, 'Volumes', Using subPath",
+		Run: func(p *Pass) {
+			p.eachPods(func(pods *pods) {
+				pods.eachContainer(func(list string, c *corev1.Container) {
+					for i := range c.VolumeMounts {
+						m := &c.VolumeMounts[i]
+						file := path.Base(m.MountPath)
+						if m.SubPath == "" && m.SubPathExpr == "" && strings.Contains(file, ".") && p.hasFile(pods, m.Name, file) {
+							p.Report(pods.of, pods.at+"."+list+"["+c.Name+"].volumeMounts["+m.Name+"].mountPath", "a directory is mounted at "+m.MountPath+", and the volume has a file of that name in it", "add subPath: "+file+", or mount it at "+path.Dir(m.MountPath))
+						}
+					}
+				})
+			})
+		},
+	}, {
 		ID:       "volume-source",
 		Severity: object.Warning,
 		Doc:      "A volume that says nothing of its source is an empty directory: the files that were meant are not there, and what is written is lost with the pod.",
@@ -202,6 +221,32 @@ func podRules() []Rule {
 			})
 		},
 	}}
+}
+
+// hasFile reports whether a volume of pods is a ConfigMap or Secret, and has
+// the file.
+func (s *Set) hasFile(p *pods, volume, file string) bool {
+	for i := range p.spec.Volumes {
+		v := &p.spec.Volumes[i]
+		if v.Name != volume {
+			continue
+		}
+		id, items := object.ID{Namespace: p.of.ID.Namespace}, []corev1.KeyToPath(nil)
+		switch {
+		case v.ConfigMap != nil:
+			id.Kind, id.Name, items = "ConfigMap", v.ConfigMap.Name, v.ConfigMap.Items
+		case v.Secret != nil:
+			id.Kind, id.Name, items = "Secret", v.Secret.SecretName, v.Secret.Items
+		default:
+			return false
+		}
+		if len(items) > 0 {
+			return slices.ContainsFunc(items, func(k corev1.KeyToPath) bool { return k.Path == file })
+		}
+		keys := s.keys(id)
+		return keys.closed && keys.has(file)
+	}
+	return false
 }
 
 // podValues reports the values that the fields of pods do not have.
