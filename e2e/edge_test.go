@@ -360,7 +360,7 @@ spec:
 	deadline := time.Now().Add(time.Minute)
 	for _, host := range []string{"route.settled", "ingress.settled"} {
 		for {
-			r, err := e.ask("web", false, host, "/"+number)
+			r, err := e.ask("web", "http://"+host+"/"+number)
 			if err == nil && r.Header.Get("X-Port") == number && r.Header.Get("X-Settled") == number {
 				break
 			}
@@ -375,16 +375,12 @@ spec:
 var errNoEntryPoint = errors.New("Traefik has no such entry point")
 
 // ask sends a request to an entry point.
-func (e *edge) ask(entryPoint string, secure bool, host, path string) (*http.Response, error) {
+func (e *edge) ask(entryPoint, url string) (*http.Response, error) {
 	client := e.clients[entryPoint]
 	if client == nil {
 		return nil, errNoEntryPoint
 	}
-	request, err := http.NewRequest(http.MethodGet, map[bool]string{false: "http", true: "https"}[secure]+"://"+host+path, nil)
-	if err != nil {
-		return nil, err
-	}
-	response, err := client.Do(request)
+	response, err := client.Get(url)
 	if err != nil {
 		return nil, err
 	}

@@ -108,10 +108,11 @@ func certManagerRules() []Rule {
 	}, {
 		ID:       "tls-host",
 		Severity: object.Warning,
-		Doc:      "A host of an Ingress or IngressRoute that none of its certificates covers answers HTTPS with Traefik's default certificate; one that stands in the certificate alone is answered by nobody.",
-		Source:   "Kubernetes documentation, 'Ingress', TLS",
+		Doc:      "A host of an Ingress or IngressRoute that no certificate covers answers HTTPS with Traefik's default certificate. Traefik takes a certificate for every host that it covers, whichever of them names its Secret. A host that stands in a certificate alone is answered by nobody.",
+		Source:   "Kubernetes documentation, 'Ingress', TLS; Traefik, pkg/tls/certificate_store.go: GetBestCertificate",
 		Run: func(p *Pass) {
-			routeHosts(p)
+			loaded := loadedCertificates(p)
+			routeHosts(p, loaded)
 			for _, o := range p.Kind("networking.k8s.io", "Ingress") {
 				i := As[*networkingv1.Ingress](o)
 				if i == nil {
@@ -141,12 +142,10 @@ func certManagerRules() []Rule {
 					if r.Host == "" && !any {
 						p.Report(o, fmt.Sprintf("spec.rules[%d].host", k), "is empty: the rule answers every host, and the certificate is for "+strings.Join(i.Spec.TLS[0].Hosts, ", "), "name the host")
 					}
-					if any || r.Host == "" || slices.ContainsFunc(i.Spec.TLS, func(tls networkingv1.IngressTLS) bool {
-						return slices.ContainsFunc(tls.Hosts, func(name string) bool { return covers(name, r.Host) })
-					}) {
+					if any || r.Host == "" || loaded.cover(r.Host) {
 						continue
 					}
-					p.Report(o, fmt.Sprintf("spec.rules[%d].host", k), r.Host+" is in no certificate of the Ingress", "add it to spec.tls")
+					p.Report(o, fmt.Sprintf("spec.rules[%d].host", k), r.Host+" is in no certificate", "add it to spec.tls")
 				}
 			}
 		},

@@ -130,22 +130,61 @@ func routeRules() []Rule {
 // hostOf finds the hosts that a rule of Traefik asks for.
 var hostOf = regexp.MustCompile("\\bHost\\(`([^`]+)`\\)")
 
-// routeHosts reports hosts of IngressRoutes that their certificates do not
-// cover, as far as those are under check.
-func routeHosts(p *Pass) {
-	type secret struct{ namespace, name string }
-	certificates := make(map[secret][]string)
-	in := make(map[string][]*Object) // by namespace
+// certificateNames are names that certificates have, which may begin with a
+// star.
+type certificateNames map[string]bool
+
+func (c certificateNames) cover(host string) bool {
+	_, parent, _ := strings.Cut(host, ".")
+	return c[host] || c["*."+parent]
+}
+
+// secretName is a Secret by its namespace and name.
+type secretName struct{ namespace, name string }
+
+// issuedCertificates are the names of cert-manager's Certificates, by their
+// Secrets.
+func issuedCertificates(p *Pass) map[secretName][]string {
+	all := make(map[secretName][]string)
 	for _, o := range p.Kind(certManager, "Certificate") {
 		names, _ := at(o.fields(), "spec", "dnsNames").([]any)
 		name, _ := at(o.fields(), "spec", "secretName").(string)
 		for _, n := range names {
 			if host, ok := n.(string); ok {
-				certificates[secret{o.ID.Namespace, name}] = append(certificates[secret{o.ID.Namespace, name}], host)
+				all[secretName{o.ID.Namespace, name}] = append(all[secretName{o.ID.Namespace, name}], host)
 			}
 		}
-		in[o.ID.Namespace] = append(in[o.ID.Namespace], o)
 	}
+	return all
+}
+
+// loadedCertificates are the names of all certificates that Traefik has, since
+// an Ingress or an IngressRoute names their Secrets.
+func loadedCertificates(p *Pass) certificateNames {
+	loaded := make(certificateNames)
+	for _, o := range p.Kind("networking.k8s.io", "Ingress") {
+		if i := As[*networkingv1.Ingress](o); i != nil && byTraefik(o) {
+			for _, tls := range i.Spec.TLS {
+				for _, name := range tls.Hosts {
+					loaded[name] = loaded[name] || tls.SecretName != ""
+				}
+			}
+		}
+	}
+	issued := issuedCertificates(p)
+	for _, o := range p.Kind(traefik, "IngressRoute") {
+		name, _ := at(o.fields(), "spec", "tls", "secretName").(string)
+		for _, host := range issued[secretName{o.ID.Namespace, name}] {
+			loaded[host] = true
+		}
+	}
+	return loaded
+}
+
+// routeHosts reports hosts of IngressRoutes that no certificate covers, as far
+// as theirs are under check.
+func routeHosts(p *Pass, loaded certificateNames) {
+	issued := issuedCertificates(p)
 	for _, o := range p.Kind(traefik, "IngressRoute") {
 		tls, _ := at(o.fields(), "spec", "tls").(map[string]any)
 		name, _ := tls["secretName"].(string)
@@ -154,19 +193,18 @@ func routeHosts(p *Pass) {
 			match, _ := at(map[string]any{"route": r}, "route", "match").(string)
 			for _, m := range hostOf.FindAllStringSubmatch(match, -1) {
 				host := m[1]
-				covered := func(names []string) bool {
-					return slices.ContainsFunc(names, func(name string) bool { return covers(name, host) })
+				if loaded.cover(host) {
+					continue
 				}
-				names, known := certificates[secret{o.ID.Namespace, name}]
-				if name != "" && known && !covered(names) {
+				if names := issued[secretName{o.ID.Namespace, name}]; name != "" && names != nil {
 					p.Report(o, fmt.Sprintf("spec.routes[%d].match", i), host+" is not in the certificate of "+name, "its hosts are "+strings.Join(names, ", "))
 				}
 				if name != "" || tls["certResolver"] != nil {
 					continue
 				}
-				for _, c := range in[o.ID.Namespace] {
+				for _, c := range p.Kind(certManager, "Certificate") {
 					kept, _ := at(c.fields(), "spec", "secretName").(string)
-					if covered(certificates[secret{o.ID.Namespace, kept}]) {
+					if c.ID.Namespace == o.ID.Namespace && slices.ContainsFunc(issued[secretName{c.ID.Namespace, kept}], func(name string) bool { return covers(name, host) }) {
 						p.Report(o, "spec.tls.secretName", c.ID.String()+" is for "+host+", and the route does not use it", "name its Secret, "+kept)
 					}
 				}
