@@ -41,6 +41,8 @@ type scenario struct {
 	objects []*unstructured.Unstructured
 	// elsewhere are objects that are in the cluster and not under check.
 	elsewhere []*unstructured.Unstructured
+	// healthy reports that some of it is served.
+	healthy bool
 }
 
 // plantedScenarios are the faults and their healthy neighbours from the tests of
@@ -66,10 +68,13 @@ func plantedScenarios(t *testing.T) []*scenario {
 			if f.Name == "elsewhere.yaml" || filepath.Ext(f.Name) != ".yaml" {
 				continue
 			}
-			s := &scenario{t, rule.ID + "/" + f.Name, parse(t, f.Data), slices.Clone(elsewhere)}
+			s := &scenario{t: t, name: rule.ID + "/" + f.Name, objects: parse(t, f.Data), elsewhere: slices.Clone(elsewhere)}
+			s.healthy = !slices.ContainsFunc(archive.Files, func(other txtar.File) bool { return other.Name == strings.TrimSuffix(f.Name, ".yaml")+".txt" })
 			s.complete(rule.ID != "reference", rule.ID != "service-endpoints") // where what is missing is the fault
 			s.lead()
-			all = append(all, s)
+			if len(routesOf(s.objects)) > 0 {
+				all = append(all, s)
+			}
 		}
 	}
 	return all

@@ -142,6 +142,9 @@ func (e *edge) hold(s *scenario, reasons []*difference) (n tally) {
 			differ(false, r.of.String()+" "+r.field, "Traefik does not serve it, and no rule refuses it:\n\t"+a.String())
 		}
 	}
+	if s.healthy && n.served == 0 {
+		e.t.Errorf("%s: a healthy neighbour that nobody serves proves nothing", s.name)
+	}
 	return n
 }
 
@@ -252,18 +255,22 @@ func (e *edge) answer(a ask) (said string, meant bool) {
 var routeField = regexp.MustCompile(`^spec\.(routes\[\d+\]|rules\[\d+\](\.http\.paths\[\d+\])?)`)
 
 // touches reports whether a finding is about a route: about its object and not
-// another route of it, or about what the route goes through.
+// another route of it, about what the route goes through, or about an address
+// that it has too.
 func touches(f object.Finding, r route, all []route) bool {
-	if f.Rule == "address-twice" && f.Object != r.of {
+	if f.Rule == "address-twice" {
 		return slices.ContainsFunc(all, func(other route) bool {
-			return other.of == f.Object && slices.ContainsFunc(other.asks, func(a ask) bool {
-				return slices.ContainsFunc(r.asks, func(b ask) bool { return a.url() == b.url() })
+			return about(f, other) && slices.ContainsFunc(other.asks, func(a ask) bool {
+				return slices.ContainsFunc(r.asks, func(b ask) bool { return a.entryPoint == b.entryPoint && a.url() == b.url() })
 			})
 		})
 	}
-	if f.Object != r.of {
-		return slices.Contains(r.uses, f.Object)
-	}
+	return about(f, r) || slices.Contains(r.uses, f.Object)
+}
+
+// about reports whether a finding is about the object of a route, and not
+// another route of it.
+func about(f object.Finding, r route) bool {
 	at := routeField.FindString(f.Field)
-	return strings.HasPrefix(at, r.field) || strings.HasPrefix(r.field, at)
+	return f.Object == r.of && (strings.HasPrefix(at, r.field) || strings.HasPrefix(r.field, at))
 }

@@ -44,7 +44,7 @@ func ingressRules() []Rule {
 		},
 	}, {
 		ID:     "address-twice",
-		Doc:    "Where two Ingresses of one class have one host and path on one entry point, either of them answers: which one is chance.",
+		Doc:    "Where two Ingresses of one class have one host and path on one entry point, or two routes of IngressRoutes one rule, either of them answers: which one is chance.",
 		Source: "Traefik, pkg/muxer/http: routers of equal priority are not ordered",
 		Run: func(p *Pass) {
 			type address struct {
@@ -75,6 +75,29 @@ func ingressRules() []Rule {
 						}
 						seen[a] = append(seen[a], o)
 					}
+				}
+			}
+			type rule struct {
+				match    string
+				priority any
+			}
+			routes := make(map[rule][]*Object)
+			for _, o := range p.Kind(traefik, "IngressRoute") {
+				if at(o.fields(), "spec", "parentRefs") != nil {
+					continue // its rule says only what is below those
+				}
+				list, _ := at(o.fields(), "spec", "routes").([]any)
+				for i, r := range list {
+					route, _ := r.(map[string]any)
+					match, _ := route["match"].(string)
+					key := rule{match, route["priority"]}
+					for _, other := range routes[key] {
+						if meet(o, other) {
+							p.Report(o, fmt.Sprintf("spec.routes[%d].match", i), "is the rule of "+other.File+": "+other.ID.String()+" too", "each needs its own")
+							break
+						}
+					}
+					routes[key] = append(routes[key], o)
 				}
 			}
 		},
@@ -196,13 +219,15 @@ func byTraefik(o *Object) bool {
 	return class == "" || class == "traefik"
 }
 
-// meet reports whether two Ingresses are of one class and on one entry point:
-// one for plain HTTP and one for HTTPS may have the same address.
+// meet reports whether two Ingresses, or two IngressRoutes, are of one class and
+// on one entry point: one for plain HTTP and one for HTTPS may have the same
+// address.
 func meet(a, b *Object) bool {
 	if classOf(a) != classOf(b) {
 		return false
 	}
-	one, two := entryPoints(a.GetAnnotations()), entryPoints(b.GetAnnotations())
+	one, _ := entryPointsOf(a)
+	two, _ := entryPointsOf(b)
 	return len(one) == 0 || len(two) == 0 || slices.ContainsFunc(one, func(name string) bool { return slices.Contains(two, name) })
 }
 

@@ -17,7 +17,6 @@ const (
 	middlewaresAnnotation = traefikPrefix + "router.middlewares"
 	entryPointsAnnotation = traefikPrefix + "router.entrypoints"
 	priorityAnnotation    = traefikPrefix + "router.priority"
-	tlsAnnotation         = traefikPrefix + "router.tls"
 )
 
 // solverRule is the length of the rule of cert-manager's HTTP-01 solver
@@ -42,7 +41,7 @@ var (
 func traefikRules() []Rule {
 	return []Rule{{
 		ID:     "traefik-annotation",
-		Doc:    "One annotation that Traefik cannot read makes it drop the whole Ingress, or the Service. router.tls on an Ingress that serves plain HTTP too makes port 80 answer 404, and a high router.priority outranks cert-manager's solver, so that certificates stop renewing.",
+		Doc:    "One annotation that Traefik cannot read makes it drop the whole Ingress, or the Service. router.tls, or anything below it, on an Ingress that serves plain HTTP too makes port 80 answer 404, and a high router.priority outranks cert-manager's solver, so that certificates stop renewing.",
 		Source: "Traefik, pkg/provider/kubernetes/ingress; Traefik issue 8444; Traefik documentation, 'Routers', Priority",
 		Alone:  true,
 		Run: func(p *Pass) {
@@ -53,12 +52,14 @@ func traefikRules() []Rule {
 				}
 				for _, key := range traefikKeys(annotations) {
 					at := "metadata.annotations[" + key + "]"
-					if name, ok := cutFold(key[len(traefikPrefix):], "router."); ok && !knownRouter(name) {
+					name, ok := cutFold(key[len(traefikPrefix):], "router.")
+					switch _, tls := cutFold(name, "tls"); {
+					case !ok:
+					case !knownRouter(name):
 						p.Report(o, at, "Traefik knows no "+name+" of a router, and drops the whole Ingress", near(name, routerKeys...))
+					case tls && annotations[key] != "false" && plainHTTP(annotations):
+						p.Report(o, at, "makes the router TLS-only, and port 80 answers 404: leave it out, the entry point websecure has TLS", "")
 					}
-				}
-				if _, ok := annotations[tlsAnnotation]; ok && plainHTTP(annotations) {
-					p.Report(o, "metadata.annotations["+tlsAnnotation+"]", "makes the router TLS-only, and port 80 answers 404: leave it out, the entry point websecure has TLS", "")
 				}
 				value, ok := annotations[priorityAnnotation]
 				if !ok {
@@ -169,9 +170,8 @@ func traefikKeys(annotations map[string]string) []string {
 func knownRouter(name string) bool {
 	name = strings.ToLower(name)
 	if rest, ok := strings.CutPrefix(name, "tls.domains."); ok {
-		n, field, _ := strings.Cut(rest, ".")
-		_, err := strconv.ParseUint(n, 10, 16)
-		return err == nil && (field == "main" || field == "sans")
+		_, field, _ := strings.Cut(rest, ".") // an item may have any name
+		return field == "main" || field == "sans"
 	}
 	return slices.Contains(routerKeys, name)
 }
