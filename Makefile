@@ -34,7 +34,7 @@ bench: ## run the Go benchmarks, in the form that benchstat reads
 bench-peers: ## compare with kustomize and helm, which are built here
 	$(GO) run ./internal/bench
 
-e2e: ## apply and deploy to a real kube-apiserver, run the workflow, and sign in to a real app: all are built here
+e2e: ## apply and deploy to a real kube-apiserver, ask a real Traefik, run the workflow, and sign in to a real app: all are built here
 	cd e2e && $(GO) test -count=1 -parallel 6 -timeout 30m .
 	cd e2e && $(GO) test -count=1 ./workflow
 	cd e2e/signin && $(GO) test -count=1

@@ -314,11 +314,27 @@ func (e *edge) create(ctx context.Context, o *unstructured.Unstructured) error {
 
 // settle waits until Traefik has seen everything so far: of each kind it sees
 // one change after the other, so it has when it has seen the last one of each.
+// An Ingress and an IngressRoute are for two of its providers, which see each
+// for itself.
 func (e *edge) settle() {
 	e.t.Helper()
 	e.settled++
 	n := 10000 + e.settled // a port, and not 443, which would be HTTPS
+	routeCertificate, routeKey := newCertificate(e.t, []string{"route.settled"}, n)
+	ingressCertificate, ingressKey := newCertificate(e.t, []string{"ingress.settled"}, n)
 	e.must(fmt.Sprintf(`apiVersion: v1
+kind: Secret
+metadata: {name: route, namespace: settled}
+type: kubernetes.io/tls
+data: {tls.crt: %[2]s, tls.key: %[3]s}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: ingress, namespace: settled}
+type: kubernetes.io/tls
+data: {tls.crt: %[4]s, tls.key: %[5]s}
+---
+apiVersion: v1
 kind: Service
 metadata: {name: settled, namespace: settled}
 spec: {ports: [{port: %[1]d}]}
@@ -339,29 +355,30 @@ apiVersion: traefik.io/v1alpha1
 kind: IngressRoute
 metadata: {name: settled, namespace: settled}
 spec:
-  entryPoints: [web]
   routes:
   - match: Host(`+"`route.settled`"+`) && Path(`+"`/%[1]d`"+`)
     middlewares: [{name: settled}]
     services: [{name: settled, port: %[1]d}]
+  tls: {secretName: route}
 ---
 apiVersion: networking.k8s.io/v1
 kind: Ingress
 metadata: {name: settled, namespace: settled, annotations: {traefik.ingress.kubernetes.io/router.middlewares: settled-settled@kubernetescrd}}
 spec:
+  tls: [{hosts: [ingress.settled], secretName: ingress}]
   rules:
   - host: ingress.settled
     http: {paths: [{path: /%[1]d, pathType: Exact, backend: {service: {name: settled, port: {number: %[1]d}}}}]}
-`, n))
+`, n, routeCertificate, routeKey, ingressCertificate, ingressKey))
 	e.mu.Lock()
-	e.pods["10.42.255.254"] = pod{service: object.ID{Kind: "Service", Namespace: "settled", Name: "settled"}}
+	e.pods["10.42.255.254"] = pod{service: serviceID("settled", "settled")}
 	e.mu.Unlock()
 	number := strconv.Itoa(n)
 	deadline := time.Now().Add(time.Minute)
 	for _, host := range []string{"route.settled", "ingress.settled"} {
 		for {
-			r, err := e.ask("web", "http://"+host+"/"+number)
-			if err == nil && r.Header.Get("X-Port") == number && r.Header.Get("X-Settled") == number {
+			r, err := e.ask("websecure", "https://"+host+"/"+number)
+			if err == nil && r.Header.Get("X-Port") == number && r.Header.Get("X-Settled") == number && r.TLS.PeerCertificates[0].SerialNumber.String() == number {
 				break
 			}
 			if time.Now().After(deadline) {

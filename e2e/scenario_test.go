@@ -2,9 +2,8 @@ package e2e
 
 import (
 	"cmp"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
+	"crypto/ed25519"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
@@ -396,7 +395,7 @@ func (s *scenario) cluster() ([]*unstructured.Unstructured, map[string]pod) {
 	}
 	hosts := s.certificates()
 	for _, id := range slices.SortedFunc(maps.Keys(hosts), object.ID.Compare) {
-		certificate, key := certificate(s.t, hosts[id])
+		certificate, key := newCertificate(s.t, hosts[id], 1)
 		made.add("{apiVersion: v1, kind: Secret, metadata: {namespace: %s, name: %s}, type: kubernetes.io/tls, data: {tls.crt: %s, tls.key: %s}}", id.Namespace, id.Name, certificate, key)
 	}
 	return made.objects, pods
@@ -464,24 +463,16 @@ func (s *scenario) certificates() map[object.ID][]string {
 	return all
 }
 
-// made are the certificates of this run, so that one stays what it is.
-var made = make(map[string][2]string)
-
-// certificate returns a certificate for hosts and its key, in base64.
-func certificate(t *testing.T, hosts []string) (certificate, key string) {
+// newCertificate returns a certificate for hosts and its key, in base64, the
+// same each time. They are empty where a host is none: nobody issues it.
+func newCertificate(t *testing.T, hosts []string, serial int) (certificate, key string) {
 	t.Helper()
-	of := strings.Join(hosts, " ")
-	if pair, ok := made[of]; ok {
-		return pair[0], pair[1]
-	}
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	seed := sha256.Sum256(fmt.Append(nil, hosts, serial))
+	private := ed25519.NewKeyFromSeed(seed[:])
+	template := x509.Certificate{SerialNumber: big.NewInt(int64(serial)), DNSNames: hosts, NotAfter: time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)}
+	der, err := x509.CreateCertificate(nil, &template, &template, private.Public(), private)
 	if err != nil {
-		t.Fatal(err)
-	}
-	template := x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: hosts, NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, &template, &template, &private.PublicKey, private)
-	if err != nil {
-		return "", "" // no such host: nobody issues it
+		return "", ""
 	}
 	keyDER, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
@@ -490,8 +481,7 @@ func certificate(t *testing.T, hosts []string) (certificate, key string) {
 	text := func(kind string, der []byte) string {
 		return base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 	}
-	made[of] = [2]string{text("CERTIFICATE", der), text("PRIVATE KEY", keyDER)}
-	return made[of][0], made[of][1]
+	return text("CERTIFICATE", der), text("PRIVATE KEY", keyDER)
 }
 
 // workload is what makes pods.

@@ -213,7 +213,7 @@ func (a answers) String() string {
 // for a moment at most: some of what a route needs, Traefik may yet have to see.
 func (e *edge) wait(r route, enough func(answers) bool) answers {
 	var a answers
-	for range 10 {
+	for range 20 {
 		a = nil
 		for _, ask := range r.asks {
 			said, meant := e.answer(ask)
@@ -222,7 +222,7 @@ func (e *edge) wait(r route, enough func(answers) bool) answers {
 		if enough(a) {
 			break
 		}
-		time.Sleep(30 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond)
 	}
 	return a
 }

@@ -103,7 +103,7 @@ func ingressRules() []Rule {
 		},
 	}, {
 		ID:     "path-shadowed",
-		Doc:    "Of two paths that a request matches, Traefik takes the one whose rule is longer as text, and not the narrower one: PathPrefix is a longer word than Path, and a wildcard host is a longer text than a name. A path that another one always comes before answers nobody. router.priority says otherwise.",
+		Doc:    "Of two paths that a request matches, Traefik takes the one whose rule is longer as text, and not the narrower one: PathPrefix is a longer word than Path, and the expression for a wildcard host is longer than a name. So a path may never be reached that another one covers. router.priority overrides the length.",
 		Source: "Traefik documentation, 'Routers', Priority; Traefik, pkg/muxer/http/mux.go: GetRulePriority, and pkg/provider/kubernetes/ingress: buildHostRule, buildRule",
 		Run: func(p *Pass) {
 			ingresses := p.Kind("networking.k8s.io", "Ingress")
