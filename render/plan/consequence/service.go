@@ -5,10 +5,14 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
+	steps "git.lastcloud.io/ronnibaslund/dezky/fleet/render/plan/order"
 )
+
+const keep = "Keep the old port beside the new one until nobody asks for it: a deploy does, kubectl apply does not"
 
 const order = "Change the Service when the new pods are ready: kubectl apply does not wait, a deploy does"
 
@@ -102,7 +106,7 @@ func serviceRules() []Rule {
 	}, {
 		ID: "route-port",
 		Doc: "Traefik leaves a router out while the Service has no port of the number or name that the router asks for, and while no endpoint has the name of that port. " +
-			"The endpoints of a port that gets another name follow a moment later, and Traefik takes up to two seconds to see it.",
+			"The endpoints of a port that gets another name follow a moment later, and Traefik takes up to two seconds to see it. A deploy keeps the old port beside the new one meanwhile, where a Service can have both.",
 		Source: "Traefik, pkg/provider/kubernetes/ingress: loadService; pkg/provider/kubernetes/crd: loadServers, createErrorPageMiddleware; Traefik documentation, providers.providersThrottleDuration",
 		Run: func(p *Pass) {
 			before := make(map[object.ID]asker)
@@ -195,6 +199,7 @@ func (p *Pass) routePort(now asker, from, to *Object, asked, asks any, said map[
 		said[why] = true
 	}
 	who := now.id.String()
+	kept := steps.KeepsPorts(steps.Change{ID: to.ID, Was: &unstructured.Unstructured{Object: from.Fields}, Is: &unstructured.Unstructured{Object: to.Fields}})
 	was, is := port(from, asked), port(to, asks)
 	if was == nil {
 		return
@@ -204,6 +209,10 @@ func (p *Pass) routePort(now asker, from, to *Object, asked, asks any, said map[
 		return
 	}
 	switch old, early := port(to, asked), port(from, asks); {
+	case kept && old == nil && early == nil:
+		say(First, fmt.Sprintf("%s asks for port %v, which is new, and asked for %v, which goes", who, asks, asked), keep)
+	case kept && !now.address && !named(from, text(is, "name")):
+		say(First, fmt.Sprintf("the port that %s asks for is %s, and was %s", who, portName(is), portName(was)), keep)
 	case !now.address && !typed("ExternalName", to.Fields) && !named(from, text(is, "name")) && !named(to, text(was, "name")):
 		do := "Add a port of the new name beside the old one, let " + who + " ask for it, and take the old one away in a later release"
 		if text(was, "name") == "" { // beside another port it would need a name

@@ -78,6 +78,14 @@ func portsFirst(c Change) (before, after *Step) {
 	return &Step{ID: c.ID, Object: union, Why: "the old ports beside the new"}, after
 }
 
+// KeepsPorts reports whether a Service whose ports change has the old ones as
+// long as somebody may ask for them. If false, they change at once, or not at
+// all.
+func KeepsPorts(c Change) bool {
+	_, after := portsFirst(c)
+	return after != nil
+}
+
 // serviceOf is nil where the object is none that can be read: the server says
 // what is wrong with it.
 func serviceOf(o *unstructured.Unstructured) *corev1.Service {

@@ -36,6 +36,8 @@ func TestPorts(t *testing.T) {
 		{"another number", ports(full), ports(moved), together, "http 3000 http, http-next 3001 http"},
 		{"another name", ports(full), ports(renamed), together, "http 3000 http, web 65535 http"},
 		{"both", ports(full), ports(other), together, "http 3000 http, web 3001 http"},
+		{"two other names", ports(full, metrics), ports(renamed, "{name: prometheus, port: 9000}"), together, "http 3000 http, metrics 9000 9000, web 65535 http, prometheus 65534 9000"},
+		{"another name and protocol", ports(full), ports("{name: web, port: 3000, protocol: UDP}"), together, "http 3000 http, web 3000 3000"},
 		{"one more", ports(full), ports(http, metrics), first, "http 3000 http, metrics 9000 <nil>"},
 		{"one more, at the number of another protocol", ports(full), ports(http, udp), first, "http 3000 http, dns 3000 <nil>"},
 		{"one more, and another target", ports(full), ports(target, metrics), together, "http 3000 http, metrics 9000 9000"},
