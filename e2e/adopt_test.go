@@ -256,7 +256,7 @@ func adopt(t *testing.T, c cluster) {
 	// Taken back: only with the words for it, and only in the order in which the
 	// old pods can start.
 	w.says(w.must(1, "-rollback"), "-adopt")
-	w.says(w.must(1, "-adopt", "-rollback"), "Deployment "+w.namespace+"/web: spec.template: its pods do not meet Pod Security restricted, which Namespace "+w.namespace+" enforces: ",
+	w.says(w.must(1, "-adopt", "-rollback", "-timeout", "20s"), "Deployment "+w.namespace+"/web: spec.template: its pods do not meet Pod Security restricted, which Namespace "+w.namespace+" enforces: ",
 		": lower the level first; to take an adoption back, the layer of the Namespace with -adopt -rollback\n")
 	w.runs(true, "taken back in the wrong order")
 	w.says(w.must(0, "-layer", "ci", "-adopt", "-rollback"), "replacing RoleBinding", "going back to release")
