@@ -177,17 +177,7 @@ func (s *Set) eachReference(do func(*reference)) {
 }
 
 // at returns a field of a JSON form, or nil.
-func at(fields map[string]any, path ...string) any {
-	var value any = fields
-	for _, key := range path {
-		m, ok := value.(map[string]any)
-		if !ok {
-			return nil
-		}
-		value = m[key]
-	}
-	return value
-}
+func at(fields map[string]any, path ...string) any { return object.Field(fields, path...) }
 
 // table follows the references of a kind that the table has.
 func (r *reference) table(s *Set, do func(*reference)) {

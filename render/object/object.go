@@ -71,6 +71,20 @@ func IsNil(o Object) bool {
 	return v.Kind() == reflect.Pointer && v.IsNil()
 }
 
+// Field returns a field of an object as JSON has it, or nil where it is not
+// there.
+func Field(from map[string]any, path ...string) any {
+	var value any = from
+	for _, key := range path {
+		m, ok := value.(map[string]any)
+		if !ok {
+			return nil
+		}
+		value = m[key]
+	}
+	return value
+}
+
 // AnnotationPrefix begins the keys of annotations that fleet reads itself.
 const AnnotationPrefix = "fleet.dezky.eu/"
 

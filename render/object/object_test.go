@@ -150,3 +150,23 @@ func TestReasons(t *testing.T) {
 		t.Errorf("of no annotations: %q", got)
 	}
 }
+
+func TestField(t *testing.T) {
+	o := map[string]any{"spec": map[string]any{"replicas": int64(2), "list": []any{}}}
+	for _, tc := range []struct {
+		path []string
+		want any
+	}{
+		{[]string{"spec", "replicas"}, int64(2)},
+		{[]string{"spec", "other"}, nil},
+		{[]string{"spec", "replicas", "more"}, nil},
+		{[]string{"status", "replicas"}, nil},
+	} {
+		if got := object.Field(o, tc.path...); got != tc.want {
+			t.Errorf("%v is %v, want %v", tc.path, got, tc.want)
+		}
+	}
+	if object.Field(nil, "spec") != nil || object.Field(o) == nil {
+		t.Error("of nothing there is nothing, and without a path it is the object")
+	}
+}

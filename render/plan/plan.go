@@ -32,7 +32,7 @@ type Report struct {
 	// From and To say what was compared, for people.
 	From, To string
 	// Files that differ: those whose objects do, then the others, each ordered
-	// by path. The values of Secrets are replaced by [Hidden].
+	// by path. The values of Secrets are replaced by "(hidden)".
 	Files []diff.File
 	// Consequences of the change, worst first.
 	Consequences []consequence.Consequence
@@ -55,8 +55,8 @@ type Order struct {
 	Stages []order.Stage
 }
 
-// Hidden stands for a value of a Secret.
-const Hidden = "(hidden)"
+// hiddenValue stands for a value of a Secret.
+const hiddenValue = "(hidden)"
 
 // Rendering is one side of a comparison.
 type Rendering struct {
@@ -434,7 +434,7 @@ func hidden(v any) any {
 		}
 		return keys
 	}
-	return Hidden
+	return hiddenValue
 }
 
 // Empty reports that the two renderings are the same.

@@ -24,15 +24,6 @@ type Allowance struct {
 // "host=Ingress apps/web".
 func (a Allowance) String() string { return a.Rule + "=" + a.Object }
 
-// ParseAllowance reads an allowance from what [Allowance.String] returns.
-func ParseAllowance(s, reason string) (Allowance, error) {
-	rule, object, ok := strings.Cut(s, "=")
-	if rule, object = strings.TrimSpace(rule), strings.TrimSpace(object); !ok || object == "" || !exists(rule) {
-		return Allowance{}, fmt.Errorf("%q: must be the rule in brackets behind a consequence, =, and the object, such as 'host=Ingress apps/web'", s)
-	}
-	return Allowance{rule, object, reason}, nil
-}
-
 // Allowances are the value of a flag that may be given again, each time with
 // one allowance or several with commas between.
 type Allowances []Allowance
@@ -49,11 +40,11 @@ func (a *Allowances) String() string {
 // Set implements flag.Value.
 func (a *Allowances) Set(value string) error {
 	for s := range strings.SplitSeq(value, ",") {
-		one, err := ParseAllowance(s, "-allow says so")
-		if err != nil {
-			return err
+		rule, about, ok := strings.Cut(s, "=")
+		if rule, about = strings.TrimSpace(rule), strings.TrimSpace(about); !ok || about == "" || !exists(rule) {
+			return fmt.Errorf("%q: must be the rule in brackets behind a consequence, =, and the object, such as 'host=Ingress apps/web'", s)
 		}
-		*a = append(*a, one)
+		*a = append(*a, Allowance{rule, about, "-allow says so"})
 	}
 	return nil
 }

@@ -68,18 +68,6 @@ func TestAllowStated(t *testing.T) {
 	}
 }
 
-func TestParseAllowance(t *testing.T) {
-	a, err := consequence.ParseAllowance("host=Ingress shop/a", "why")
-	if want := (consequence.Allowance{Rule: "host", Object: "Ingress shop/a", Reason: "why"}); err != nil || a != want {
-		t.Errorf("read as %v, error %v", a, err)
-	}
-	for _, s := range []string{"", "host", "host=", "=Ingress shop/a", "hosts=Ingress shop/a"} {
-		if a, err := consequence.ParseAllowance(s, "why"); err == nil {
-			t.Errorf("%q is read as %v", s, a)
-		}
-	}
-}
-
 func TestAllowances(t *testing.T) {
 	var all consequence.Allowances
 	for _, s := range []string{"host=Ingress shop/a, dns=Ingress shop/a", "host=Ingress shop/b"} {
@@ -90,7 +78,12 @@ func TestAllowances(t *testing.T) {
 	if got := all.String(); got != "host=Ingress shop/a, dns=Ingress shop/a, host=Ingress shop/b" {
 		t.Errorf("read as %s", got)
 	}
-	if err := all.Set("host=Ingress shop/a,"); err == nil {
-		t.Error("one that is empty is taken")
+	if want := (consequence.Allowance{Rule: "host", Object: "Ingress shop/b", Reason: "-allow says so"}); all[2] != want {
+		t.Errorf("read as %v, want %v", all[2], want)
+	}
+	for _, s := range []string{"", "host", "host=", "=Ingress shop/a", "hosts=Ingress shop/a", "host=Ingress shop/a,"} {
+		if err := all.Set(s); err == nil {
+			t.Errorf("%q is taken", s)
+		}
 	}
 }

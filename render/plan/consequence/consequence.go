@@ -100,8 +100,8 @@ type Rule struct {
 	// Source names what the rule follows: the title of a document, or a file
 	// of the program whose behaviour it is.
 	Source string
-	// Run looks at the change and reports what it does. It changes nothing.
-	Run func(*Pass)
+	// run looks at the change and reports what it does. It changes nothing.
+	run func(*pass)
 }
 
 // Rules returns all rules, by the severity of what they find.
@@ -109,26 +109,26 @@ func Rules() []Rule {
 	return slices.Concat(refusedRules(), rightRules(), serviceRules(), routeRules(), networkRules(), downRules(), sessionRules(), firstRules(), layerRules(), weakerRules(), doorRules(), leftRules(), restartRules())
 }
 
-// Pass is one rule at work on a change.
-type Pass struct {
+// pass is one rule at work on a change.
+type pass struct {
 	// Was and Is are the objects before and after.
-	Was, Is *Set
+	Was, Is *set
 	// Pairs are the objects of both sets, each once, ordered by identity.
-	Pairs []Pair
+	Pairs []change
 
 	rule  string
 	found []Consequence
 }
 
-// Pair is an object before and after. One of them is nil where the object
+// change is an object before and after. One of them is nil where the object
 // comes or goes.
-type Pair struct {
+type change struct {
 	ID      object.ID
 	Was, Is *Object
 }
 
 // report adds a consequence.
-func (p *Pass) report(s Severity, id object.ID, field, why, do string) {
+func (p *pass) report(s Severity, id object.ID, field, why, do string) {
 	p.found = append(p.found, Consequence{Rule: p.rule, Severity: s, Object: id, Field: field, Why: why, Do: do})
 }
 
@@ -136,19 +136,19 @@ func (p *Pass) report(s Severity, id object.ID, field, why, do string) {
 // first, and of one severity by object. Where an identity stands more than
 // once in a set, the last counts, as when the set is applied.
 func Of(was, is []Object) []Consequence {
-	p := &Pass{Was: newSet(was), Is: newSet(is)}
+	p := &pass{Was: newSet(was), Is: newSet(is)}
 	for id, o := range p.Was.byID {
-		p.Pairs = append(p.Pairs, Pair{id, o, p.Is.byID[id]})
+		p.Pairs = append(p.Pairs, change{id, o, p.Is.byID[id]})
 	}
 	for id, o := range p.Is.byID {
 		if p.Was.byID[id] == nil {
-			p.Pairs = append(p.Pairs, Pair{id, nil, o})
+			p.Pairs = append(p.Pairs, change{id, nil, o})
 		}
 	}
-	slices.SortFunc(p.Pairs, func(a, b Pair) int { return a.ID.Compare(b.ID) })
+	slices.SortFunc(p.Pairs, func(a, b change) int { return a.ID.Compare(b.ID) })
 	for _, rule := range Rules() {
 		p.rule = rule.ID
-		rule.Run(p)
+		rule.run(p)
 	}
 	slices.SortStableFunc(p.found, func(a, b Consequence) int {
 		return cmp.Or(cmp.Compare(a.Severity, b.Severity), a.Object.Compare(b.Object))

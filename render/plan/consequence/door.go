@@ -16,7 +16,7 @@ func doorRules() []Rule {
 		Doc: "A way in, or out, that was shut: a NetworkPolicy that lets more through, a Service that is reached from outside the cluster, a port of the node. " +
 			"Of a new NetworkPolicy it is told where it opens pods that another one isolates already, since policies add up.",
 		Source: "Kubernetes documentation, 'Network Policies'; 'Service', Publishing Services; 'Pod Security Standards': host ports",
-		Run: func(p *Pass) {
+		run: func(p *pass) {
 			in := p.Was.policies()
 			for _, pair := range p.Pairs {
 				if pair.Is == nil {
@@ -70,7 +70,7 @@ func policyTypes(spec map[string]any) []string {
 }
 
 // opens reports what a policy lets through that was shut.
-func (p *Pass) opens(pair Pair, in selecting) {
+func (p *pass) opens(pair change, in selecting) {
 	is := fields(pair.Is.Fields, "spec")
 	var was map[string]any
 	if pair.Was != nil {
@@ -112,7 +112,7 @@ func (p *Pass) opens(pair Pair, in selecting) {
 
 // isolated reports whether the pods of a policy that run are all isolated by
 // another one already.
-func (p *Pass) isolated(policy *Object, in selecting, direction string) bool {
+func (p *pass) isolated(policy *Object, in selecting, direction string) bool {
 	s := selector(get(policy.Fields, "spec", "podSelector"))
 	if s == nil {
 		return false
@@ -199,7 +199,7 @@ func layerRules() []Rule {
 		Doc: "What one layer brings and another one needs must be applied first: a namespace, or what pods refer to. " +
 			"An object that moves to another layer is applied by other hands from then on.",
 		Source: "The layers of fleet, see README: each is applied by hands of its own",
-		Run: func(p *Pass) {
+		run: func(p *pass) {
 			users := make(map[object.ID][]string)
 			use := func(of *Object, kind, name string) {
 				id := object.ID{Kind: kind, Namespace: of.ID.Namespace, Name: name}

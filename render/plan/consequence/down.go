@@ -74,7 +74,7 @@ func (was *workload) replacement(is *workload) replacement {
 }
 
 // restarted calls do for each workload whose pods are replaced.
-func (p *Pass) restarted(do func(was, is *workload)) {
+func (p *pass) restarted(do func(was, is *workload)) {
 	for _, pair := range p.Pairs {
 		was, is := p.Was.workloads[pair.ID], p.Is.workloads[pair.ID]
 		if was == nil || is == nil || pair.ID.Kind == "Pod" || pair.ID.Kind == "ReplicaSet" {
@@ -94,7 +94,7 @@ func (w *workload) selectsItself() bool {
 }
 
 // serves reports whether a Service leads to the pods.
-func (s *Set) serves(w *workload) bool {
+func (s *set) serves(w *workload) bool {
 	for k, v := range w.labels {
 		for _, selector := range s.selectors[label{w.ID.Namespace, k, v}] {
 			if matches(selector, w.labels) {
@@ -119,7 +119,7 @@ func downRules() []Rule {
 		ID:     "rollout-gap",
 		Doc:    "A workload that stops its pods before it starts new ones answers nothing in between. How long that takes at the least is known where the probes of the new pods have delays; how long a program takes to start, and an image to arrive, is not.",
 		Source: "Kubernetes, pkg/controller/deployment: recreate.go, ResolveFenceposts; pkg/controller/statefulset; pkg/kubelet/prober/worker.go",
-		Run: func(p *Pass) {
+		run: func(p *pass) {
 			p.restarted(func(was, is *workload) {
 				if r := was.replacement(is); r.gap != "" && p.Is.serves(is) {
 					do := "Give it a RollingUpdate with a surge, where two pods may run side by side"
@@ -134,7 +134,7 @@ func downRules() []Rule {
 		ID:     "scaled-to-zero",
 		Doc:    "A workload with no replicas answers nothing.",
 		Source: "Kubernetes documentation, 'Deployments', Scaling",
-		Run: func(p *Pass) {
+		run: func(p *pass) {
 			for _, pair := range p.Pairs {
 				if was, is := p.Was.workloads[pair.ID], p.Is.workloads[pair.ID]; was != nil && is != nil && was.replicas != 0 && is.replicas == 0 {
 					p.report(Down, pair.ID, "spec.replicas", "no pod is left", "")
@@ -145,7 +145,7 @@ func downRules() []Rule {
 		ID:     "data-goes",
 		Doc:    "With a Namespace goes all that is in it, with a claim its data, with the definition of a kind all objects of it.",
 		Source: "Kubernetes documentation, 'Namespaces'; 'Persistent Volumes', Reclaiming; 'Extend the Kubernetes API with CustomResourceDefinitions'",
-		Run: func(p *Pass) {
+		run: func(p *pass) {
 			what := map[string]string{
 				"/Namespace":             "who deletes it deletes all that is in it, claims and their data too",
 				"/PersistentVolumeClaim": "who deletes it deletes its data, unless its volume is retained",
@@ -162,7 +162,7 @@ func downRules() []Rule {
 		ID:     "pod-security",
 		Doc:    "A namespace that enforces a higher level of Pod Security refuses the next pod that does not meet it; the pods that run go on until then.",
 		Source: "Kubernetes documentation, 'Pod Security Standards' and 'Pod Security Admission'",
-		Run: func(p *Pass) {
+		run: func(p *pass) {
 			for _, pair := range p.Pairs {
 				if pair.ID.Group != "" || pair.ID.Kind != "Namespace" || pair.Was == nil || pair.Is == nil {
 					continue

@@ -20,13 +20,13 @@ type call struct {
 
 // calls returns the Services of the set that the variables of a workload lead
 // to, each port once.
-func (s *Set) calls(w *workload) []call {
+func (s *set) calls(w *workload) []call {
 	return slices.DeleteFunc(s.addresses(w), func(c call) bool { return s.byID[c.service] == nil })
 }
 
 // addresses returns the addresses of Services in the variables of a workload,
 // each port once, whether or not the Services are in the set.
-func (s *Set) addresses(w *workload) []call {
+func (s *set) addresses(w *workload) []call {
 	var all []call
 	e := s.environment(w)
 	for _, name := range sorted(e.vars) {
@@ -72,7 +72,7 @@ type selecting struct {
 }
 
 // selecting returns the objects of a kind whose selector stands in a field.
-func (s *Set) selecting(group, kind string, field ...string) selecting {
+func (s *set) selecting(group, kind string, field ...string) selecting {
 	all := selecting{field, make(map[label][]*Object)}
 	s.kind(group, kind, func(o *Object) {
 		at := label{namespace: o.ID.Namespace}
@@ -85,7 +85,7 @@ func (s *Set) selecting(group, kind string, field ...string) selecting {
 	return all
 }
 
-func (s *Set) policies() selecting {
+func (s *set) policies() selecting {
 	return s.selecting("networking.k8s.io", "NetworkPolicy", "spec", "podSelector")
 }
 
@@ -105,7 +105,7 @@ func (all selecting) of(w *workload) []*Object {
 
 // allow reports whether the policies let pods of one workload reach a port of
 // another's, and the policies that hold one of the two where they do not.
-func (s *Set) allow(in selecting, from, to *workload, port int, protocol string) (bool, *Object) {
+func (s *set) allow(in selecting, from, to *workload, port int, protocol string) (bool, *Object) {
 	way := func(direction, peers string, own, other *workload) (bool, *Object) {
 		var by *Object
 		for _, o := range in.of(own) {
@@ -130,7 +130,7 @@ func (s *Set) allow(in selecting, from, to *workload, port int, protocol string)
 
 // peer reports whether a workload is among the peers of a rule. A block of
 // addresses may be that of the pods, and is taken for it.
-func (s *Set) peer(value any, namespace string, w *workload) bool {
+func (s *set) peer(value any, namespace string, w *workload) bool {
 	if empty(value) {
 		return true
 	}
@@ -188,7 +188,7 @@ func networkRules() []Rule {
 		Doc: "A NetworkPolicy cuts a connection that the manifests themselves use: an address of a Service in a variable of a workload. " +
 			"Addresses in Secrets and blocks of addresses are not followed. Connections that are open may last until they end.",
 		Source: "Kubernetes documentation, 'Network Policies'",
-		Run: func(p *Pass) {
+		run: func(p *pass) {
 			before, now := p.Was.policies(), p.Is.policies()
 			if len(now.by) == 0 {
 				return

@@ -96,7 +96,7 @@ func refusedRules() []Rule {
 		ID:     "immutable-field",
 		Doc:    "The API server refuses a change of a field that is set once and for all, and a larger claim of a StorageClass that does not allow it. Of a class that is not in the manifests nothing is said, except of local-path, which k3s brings. A strategy that may have no rollingUpdate is refused where the API server filled it in: server-side apply leaves what nobody applied.",
 		Source: "Kubernetes, pkg/apis/*/validation: the Validate*Update functions; plugin/pkg/admission/storage/persistentvolume/resize; k3s, manifests/local-storage.yaml; pkg/apis/apps/v1/defaults.go",
-		Run: func(p *Pass) {
+		run: func(p *pass) {
 			byKind := make(map[string][]immutable)
 			for _, f := range immutables {
 				for _, kind := range f.kinds {
@@ -120,7 +120,7 @@ func refusedRules() []Rule {
 		ID:     "role-ref",
 		Doc:    "The role of a binding cannot change.",
 		Source: "Kubernetes, pkg/apis/rbac/validation: ValidateRoleBindingUpdate",
-		Run: func(p *Pass) {
+		run: func(p *pass) {
 			for _, pair := range p.Pairs {
 				if pair.Was == nil || pair.Is == nil || pair.ID.Group != rbac || !strings.HasSuffix(pair.ID.Kind, "RoleBinding") {
 					continue
@@ -136,7 +136,7 @@ func refusedRules() []Rule {
 		ID:     "template-labels",
 		Doc:    "A workload whose pods its own selector does not select is refused.",
 		Source: "Kubernetes, pkg/apis/apps/validation: ValidatePodTemplateSpecForReplicaSet",
-		Run: func(p *Pass) {
+		run: func(p *pass) {
 			for _, pair := range p.Pairs {
 				if pair.Was == nil || pair.Is == nil || pair.ID.Group != "apps" {
 					continue
@@ -153,7 +153,7 @@ func refusedRules() []Rule {
 	}}
 }
 
-func (f immutable) run(p *Pass, pair Pair) {
+func (f immutable) run(p *pass, pair change) {
 	was, is := pair.Was.Fields, pair.Is.Fields
 	if f.when != nil && !f.when(was, is) {
 		return
@@ -168,7 +168,7 @@ func (f immutable) run(p *Pass, pair Pair) {
 
 // immutableKinds are the kinds of which more can be refused than a field that
 // differs.
-var immutableKinds = map[string]func(*Pass, Pair){
+var immutableKinds = map[string]func(*pass, change){
 	"/Service":               serviceFamily,
 	"/PersistentVolumeClaim": claim,
 	"/PersistentVolume":      volume,
@@ -179,7 +179,7 @@ var immutableKinds = map[string]func(*Pass, Pair){
 	"apiextensions.k8s.io/CustomResourceDefinition": definition,
 }
 
-func serviceFamily(p *Pass, pair Pair) {
+func serviceFamily(p *pass, pair change) {
 	was, is := strs(get(pair.Was.Fields, "spec", "ipFamilies")), strs(get(pair.Is.Fields, "spec", "ipFamilies"))
 	if typed("ExternalName", pair.Was.Fields) || typed("ExternalName", pair.Is.Fields) || len(was) == 0 || len(is) == 0 || was[0] == is[0] {
 		return
@@ -190,8 +190,8 @@ func serviceFamily(p *Pass, pair Pair) {
 // strategy refuses a change to a strategy that may have no rollingUpdate where
 // the API server has filled it in: server-side apply leaves what nobody
 // applied. Where a part of it was applied, all of it goes.
-func strategy(field, to string) func(*Pass, Pair) {
-	return func(p *Pass, pair Pair) {
+func strategy(field, to string) func(*pass, change) {
+	return func(p *pass, pair change) {
 		was, is := fields(pair.Was.Fields, "spec", field), fields(pair.Is.Fields, "spec", field)
 		if text(was, "type") == to || text(is, "type") != to || !empty(was["rollingUpdate"]) {
 			return
@@ -206,7 +206,7 @@ func strategy(field, to string) func(*Pass, Pair) {
 }
 
 // statefulSet: only these fields of the spec may change.
-func statefulSet(p *Pass, pair Pair) {
+func statefulSet(p *pass, pair change) {
 	strategy("updateStrategy", "OnDelete")(p, pair)
 	may := []string{"replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit", "persistentVolumeClaimRetentionPolicy", "minReadySeconds"}
 	was, is := fields(pair.Was.Fields, "spec"), fields(pair.Is.Fields, "spec")
@@ -249,7 +249,7 @@ func claimTemplates(value any) any {
 
 // job: of the pods of one that is suspended, and may not have started, the
 // labels and what schedules them may change.
-func job(p *Pass, pair Pair) {
+func job(p *pass, pair change) {
 	was, is := fields(pair.Was.Fields, "spec", "template"), fields(pair.Is.Fields, "spec", "template")
 	if get(pair.Was.Fields, "spec", "suspend") == true {
 		scheduling := func(t map[string]any) map[string]any {
@@ -266,7 +266,7 @@ func job(p *Pass, pair Pair) {
 
 // claim: a larger request, once bound, and the class of attributes may change,
 // and a storage class may be given once.
-func claim(p *Pass, pair Pair) {
+func claim(p *pass, pair change) {
 	was, is := fields(pair.Was.Fields, "spec"), fields(pair.Is.Fields, "spec")
 	for _, key := range union(was, is) {
 		a, b := was[key], is[key]
@@ -300,7 +300,7 @@ func claim(p *Pass, pair Pair) {
 
 // fixed says why a claim cannot grow, as far as it is known: its class is in
 // the set, or it is the one of k3s, which does not say that its claims may.
-func (p *Pass) fixed(claim map[string]any) string {
+func (p *pass) fixed(claim map[string]any) string {
 	name, set := claim["storageClassName"].(string)
 	if !set {
 		return "" // the default one, whichever that was
@@ -334,7 +334,7 @@ func quantity(value any) (resource.Quantity, error) {
 }
 
 // volume: what is none of these fields says where the volume is.
-func volume(p *Pass, pair Pair) {
+func volume(p *pass, pair change) {
 	others := []string{"capacity", "accessModes", "claimRef", "persistentVolumeReclaimPolicy", "storageClassName", "mountOptions", "volumeMode", "nodeAffinity", "volumeAttributesClassName"}
 	was, is := fields(pair.Was.Fields, "spec"), fields(pair.Is.Fields, "spec")
 	for _, key := range union(was, is) {
@@ -345,7 +345,7 @@ func volume(p *Pass, pair Pair) {
 }
 
 // pod: images, fewer gates, more tolerations and a shorter deadline may change.
-func pod(p *Pass, pair Pair) {
+func pod(p *pass, pair change) {
 	was, is := fields(pair.Was.Fields, "spec"), fields(pair.Is.Fields, "spec")
 	for _, key := range union(was, is) {
 		a, b := was[key], is[key]
@@ -388,7 +388,7 @@ func containsAll(list, of any) bool {
 }
 
 // definition: objects may be stored in the version that was the one to store.
-func definition(p *Pass, pair Pair) {
+func definition(p *pass, pair change) {
 	has := make(map[string]bool)
 	for _, v := range list(get(pair.Is.Fields, "spec", "versions")) {
 		has[text(v, "name")] = true
@@ -480,7 +480,7 @@ func builtin(name string) (rights, bool) {
 
 // granted returns what a binding grants, its layer, and false where the role
 // is not known.
-func (s *Set) granted(binding *Object) (rights, string, bool) {
+func (s *set) granted(binding *Object) (rights, string, bool) {
 	if binding == nil {
 		return nil, "", false
 	}
@@ -511,8 +511,8 @@ func rightRules() []Rule {
 		Doc: "Whoever a RoleBinding lets create the Deployments, Services and Ingresses of a namespace deploys to it, and is refused what the Role that runs does not allow. " +
 			"What lies in the Role's own folder is applied by somebody else.",
 		Source: "Kubernetes documentation, 'Using RBAC Authorization'; 'Server-Side Apply': patch, and create for what is new",
-		Run: func(p *Pass) {
-			changed := make(map[string][]Pair)
+		run: func(p *pass) {
+			changed := make(map[string][]change)
 			for _, pair := range p.Pairs {
 				if pair.Is != nil && pair.ID.Namespace != "" && (pair.Was == nil || !same(pair.Was.Fields, pair.Is.Fields)) {
 					changed[pair.ID.Namespace] = append(changed[pair.ID.Namespace], pair)

@@ -16,7 +16,7 @@ func restartRules() []Rule {
 		ID:     "restart",
 		Doc:    "The pods of a workload are replaced where their template differs, and only then. More replicas are no restart.",
 		Source: "Kubernetes, pkg/controller/deployment/util: EqualIgnoreHash; pkg/controller/statefulset, pkg/controller/daemon: getPatch",
-		Run: func(p *Pass) {
+		run: func(p *pass) {
 			p.restarted(func(was, is *workload) {
 				what := "pods on every node are replaced"
 				if is.replicas >= 0 {
@@ -41,7 +41,7 @@ func restartRules() []Rule {
 		Doc: "A rollout that starts a new pod before an old one leaves never ends where both need a volume that one pod alone may have. " +
 			"Where the volume is one node's, it depends on the nodes: on another one the new pod waits, on the same one both write.",
 		Source: "Kubernetes documentation, 'Persistent Volumes', Access Modes; 'Deployments', Rolling Update Deployment",
-		Run: func(p *Pass) {
+		run: func(p *pass) {
 			p.restarted(func(was, is *workload) {
 				const do = "Let the type of the strategy be Recreate"
 				switch claim, stuck := p.volume(was, is); {
@@ -56,7 +56,7 @@ func restartRules() []Rule {
 		ID:     "config-unread",
 		Doc:    "Variables are read when a container starts. A ConfigMap that changes restarts nobody by itself: running pods keep the old values, and the next one that starts has the new.",
 		Source: "Kubernetes documentation, 'ConfigMaps', Mounted ConfigMaps are updated automatically: variables and subPath mounts are not",
-		Run: func(p *Pass) {
+		run: func(p *pass) {
 			readers := make(map[object.ID][]*workload)
 			for _, id := range p.Is.ids {
 				if w := p.Is.workloads[id]; w != nil {
@@ -97,7 +97,7 @@ func restartRules() []Rule {
 // volume returns a claim that is for one pod or one node alone, and that the
 // pods before and after have at once. Stuck reports that it is for one pod, so
 // that no new one ever starts.
-func (p *Pass) volume(was, is *workload) (claim string, stuck bool) {
+func (p *pass) volume(was, is *workload) (claim string, stuck bool) {
 	if is.ID.Kind != "Deployment" || !rollout.WaitsForNew(into[appsv1.DeploymentStrategy](is.Fields, "spec", "strategy"), int32(is.replicas)) {
 		return "", false
 	}
@@ -164,7 +164,7 @@ func leftRules() []Rule {
 		ID:     "left-behind",
 		Doc:    "kubectl apply deletes nothing. A deploy deletes what an earlier release applied, but no Secret, and what somebody else applied stays.",
 		Source: "kubectl documentation, 'kubectl apply': --prune is off by default",
-		Run: func(p *Pass) {
+		run: func(p *pass) {
 			for _, pair := range p.Pairs {
 				if pair.Is != nil {
 					continue

@@ -224,7 +224,7 @@ func (r *router) plain() bool {
 }
 
 // routers returns the routers of a set, ordered by identity.
-func (s *Set) routers() []*router {
+func (s *set) routers() []*router {
 	if s.read == nil {
 		s.read = []*router{}
 		for _, kind := range []schema.GroupKind{{Group: "networking.k8s.io", Kind: "Ingress"}, {Group: traefik, Kind: "IngressRoute"}} {
@@ -238,7 +238,7 @@ func (s *Set) routers() []*router {
 }
 
 // hosts returns the routers of each host.
-func (s *Set) hosts() map[string][]*router {
+func (s *set) hosts() map[string][]*router {
 	all := make(map[string][]*router)
 	for _, r := range s.routers() {
 		for _, host := range r.hosts {
@@ -250,7 +250,7 @@ func (s *Set) hosts() map[string][]*router {
 
 // middlewares returns the Middlewares of a set by the name that Traefik has for
 // them.
-func (s *Set) middlewares() map[string]object.ID {
+func (s *set) middlewares() map[string]object.ID {
 	all := make(map[string]object.ID)
 	s.kind(traefik, "Middleware", func(o *Object) {
 		all[o.ID.Namespace+"-"+o.ID.Name+"@kubernetescrd"] = o.ID
@@ -259,7 +259,7 @@ func (s *Set) middlewares() map[string]object.ID {
 }
 
 // routers calls do for each router that stays.
-func (p *Pass) routers(do func(was, is *router)) {
+func (p *pass) routers(do func(was, is *router)) {
 	before := make(map[object.ID]*router)
 	for _, r := range p.Was.routers() {
 		before[r.ID] = r
@@ -276,7 +276,7 @@ func routeRules() []Rule {
 		ID:     "host",
 		Doc:    "A host, or a path of an Ingress, that no router has any more answers 404. One that moves to another has two equal routers or none for a moment, depending on which change comes first.",
 		Source: "Traefik, pkg/muxer/http: equal rules have equal priority, and either wins",
-		Run: func(p *Pass) {
+		run: func(p *pass) {
 			was, is := p.Was.hosts(), p.Is.hosts()
 			for _, host := range sorted(was) {
 				from, to := was[host], is[host]
@@ -300,7 +300,7 @@ func routeRules() []Rule {
 		ID:     "certificate",
 		Doc:    "A host whose TLS Secret is another one has Traefik's default certificate, which no browser takes, until cert-manager has filled it.",
 		Source: "cert-manager, pkg/controller/certificate-shim; Traefik, pkg/provider/kubernetes/ingress: getCertificates",
-		Run: func(p *Pass) {
+		run: func(p *pass) {
 			was, is := p.Was.hosts(), p.Is.hosts()
 			filled := make(map[object.ID][]*router) // by the Secret
 			for _, r := range p.Was.routers() {
@@ -341,7 +341,7 @@ func routeRules() []Rule {
 		Doc: "A router with TLS answers HTTPS alone, one without plain HTTP alone, unless its entry point has TLS of its own, as websecure of k3s has. " +
 			"So TLS that comes takes plain HTTP away, and TLS that goes lets plain HTTP in where the entry points do not rule it out.",
 		Source: "Traefik documentation, 'HTTP Routers', TLS; pkg/server/aggregator.go: applyModel; the values of k3s' Traefik chart",
-		Run: func(p *Pass) {
+		run: func(p *pass) {
 			at := p.Is.hosts()
 			p.routers(func(was, is *router) {
 				beside := func(host string) bool {
@@ -360,7 +360,7 @@ func routeRules() []Rule {
 		ID:     "ingress-class",
 		Doc:    "An Ingress of another class is served by another controller, or by none.",
 		Source: "Traefik, pkg/provider/kubernetes/ingress: shouldProcessIngress",
-		Run: func(p *Pass) {
+		run: func(p *pass) {
 			p.routers(func(before, now *router) {
 				class := func(o *router) string {
 					return text(map[string]any{"c": or(get(o.Fields, "spec", "ingressClassName"), get(o.Fields, "metadata", "annotations", classAnnotation))}, "c")
@@ -378,7 +378,7 @@ func routeRules() []Rule {
 		ID:     "entry-points",
 		Doc:    "A router answers at its entry points only: one that goes takes the port with it. Without the annotation it is at all that are the default.",
 		Source: "Traefik documentation, 'Kubernetes Ingress', router.entrypoints",
-		Run: func(p *Pass) {
+		run: func(p *pass) {
 			p.routers(func(before, now *router) {
 				was, is := before.entryPoints, now.entryPoints
 				if len(is) == 0 {
@@ -398,7 +398,7 @@ func routeRules() []Rule {
 		ID:     "middleware",
 		Doc:    "Traefik leaves a router out whose middleware is not there: its hosts answer 404, or a router with a shorter rule takes their requests.",
 		Source: "Traefik, pkg/server/router: a router whose chain cannot be built is left out",
-		Run: func(p *Pass) {
+		run: func(p *pass) {
 			was, is := p.Was.middlewares(), p.Is.middlewares()
 			p.routers(func(_, now *router) {
 				var gone, early, shut []string
@@ -458,7 +458,7 @@ func (r *router) secretID(name string) object.ID {
 
 // mayApply reports whether no deployer of the namespace lacks the right to
 // make an object of that kind.
-func (p *Pass) mayApply(id object.ID) bool {
+func (p *pass) mayApply(id object.ID) bool {
 	may := true
 	p.Was.kind(rbac, "RoleBinding", func(b *Object) {
 		if b.ID.Namespace != id.Namespace {

@@ -22,8 +22,8 @@ func serviceRules() []Rule {
 		Doc: "A Service follows its selector at once. Where no running pod has the labels that it asks for, every request fails until pods with them are ready; " +
 			"where the new pods have the labels of before too, the Service can wait for them.",
 		Source: "Kubernetes, pkg/controller/endpointslice: the pods of a Service are those that match its selector",
-		Run: func(p *Pass) {
-			p.services(func(pair Pair, running, coming []*workload) {
+		run: func(p *pass) {
+			p.services(func(pair change, running, coming []*workload) {
 				was, is := texts(get(pair.Was.Fields, "spec", "selector")), texts(get(pair.Is.Fields, "spec", "selector"))
 				if len(coming) == 0 {
 					p.report(Down, pair.ID, "spec.selector", "no pod has "+pairs(is)+" any more: every request fails", "Keep a workload that it selects, or take the Service and what leads to it away")
@@ -47,8 +47,8 @@ func serviceRules() []Rule {
 		ID:     "service-port",
 		Doc:    "A Service has no endpoint at a port whose target the running pods lack. The new pods must have the old target too, or there is a gap.",
 		Source: "Kubernetes, pkg/controller/endpointslice: getEndpointPorts",
-		Run: func(p *Pass) {
-			p.services(func(pair Pair, running, coming []*workload) {
+		run: func(p *pass) {
+			p.services(func(pair change, running, coming []*workload) {
 				old := make(map[string]any)
 				for _, port := range list(get(pair.Was.Fields, "spec", "ports")) {
 					old[portKey(port)] = targetOf(port)
@@ -80,7 +80,7 @@ func serviceRules() []Rule {
 		ID:     "service-goes",
 		Doc:    "A Service that goes while a router, a Middleware or a variable still leads to it takes their requests with it.",
 		Source: "Traefik, pkg/provider/kubernetes/ingress: loadService; Kubernetes documentation, 'DNS for Services and Pods'",
-		Run: func(p *Pass) {
+		run: func(p *pass) {
 			users := make(map[object.ID][]string)
 			use := func(service, by object.ID) {
 				if p.Was.byID[service] != nil && p.Is.byID[service] == nil && !slices.Contains(users[service], by.String()) {
@@ -108,7 +108,7 @@ func serviceRules() []Rule {
 		Doc: "Traefik leaves a router out while the Service has no port of the number or name that the router asks for, and while no endpoint has the name of that port. " +
 			"The endpoints of a port that gets another name follow a moment later, and Traefik takes up to two seconds to see it. A deploy keeps the old port beside the new one meanwhile, where a Service can have both.",
 		Source: "Traefik, pkg/provider/kubernetes/ingress: loadService; pkg/provider/kubernetes/crd: loadServers, createErrorPageMiddleware; Traefik documentation, providers.providersThrottleDuration",
-		Run: func(p *Pass) {
+		run: func(p *pass) {
 			before := make(map[object.ID]asker)
 			for _, a := range p.Was.askers() {
 				before[a.id] = a
@@ -162,7 +162,7 @@ func (a asker) of(service object.ID, port any) (backend, bool) {
 }
 
 // askers returns who asks for ports, ordered by identity.
-func (s *Set) askers() []asker {
+func (s *set) askers() []asker {
 	var all []asker
 	for _, r := range s.routers() {
 		all = append(all, asker{id: r.ID, backends: r.backends, fails: "its hosts answer 404"})
@@ -180,7 +180,7 @@ func (s *Set) askers() []asker {
 
 // routePort reports what a Service that changes does to who asked it for one
 // port and asks for another, or the same.
-func (p *Pass) routePort(now asker, from, to *Object, asked, asks any, said map[string]bool) {
+func (p *pass) routePort(now asker, from, to *Object, asked, asks any, said map[string]bool) {
 	port := func(of *Object, want any) map[string]any {
 		for _, port := range list(get(of.Fields, "spec", "ports")) {
 			if want == port["name"] || same(want, port["port"]) {
@@ -239,7 +239,7 @@ func portName(port map[string]any) string {
 
 // services calls do for each Service that had running pods and stays, with
 // those pods and the ones that it selects then.
-func (p *Pass) services(do func(pair Pair, running, coming []*workload)) {
+func (p *pass) services(do func(pair change, running, coming []*workload)) {
 	for _, pair := range p.Pairs {
 		if pair.Was == nil || pair.Is == nil || pair.ID.Group != "" || pair.ID.Kind != "Service" || typed("ExternalName", pair.Is.Fields) {
 			continue
@@ -255,7 +255,7 @@ func (p *Pass) services(do func(pair Pair, running, coming []*workload)) {
 
 // scaledDown reports whether all workloads are there and have no pods: that is
 // said of the workload.
-func (p *Pass) scaledDown(running []*workload) bool {
+func (p *pass) scaledDown(running []*workload) bool {
 	return all(running, func(w *workload) bool {
 		is := p.Is.workloads[w.ID]
 		return is != nil && is.replicas == 0
@@ -263,7 +263,7 @@ func (p *Pass) scaledDown(running []*workload) bool {
 }
 
 // replaced reports whether none of the workloads is refused for its selector.
-func (p *Pass) replaced(coming []*workload) bool {
+func (p *pass) replaced(coming []*workload) bool {
 	return all(coming, func(w *workload) bool {
 		was := p.Was.byID[w.ID]
 		return was == nil || same(get(was.Fields, "spec", "selector"), get(w.Fields, "spec", "selector"))

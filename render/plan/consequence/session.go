@@ -33,7 +33,7 @@ func sessionRules() []Rule {
 		Doc: "Sessions in the memory of pods end with the pods; sessions in a store are found again only under the same address, prefix and keys. " +
 			"That another value was put into a Secret cannot be seen, only that another Secret or key is read.",
 		Source: "nuxt-oidc-auth, docs/content/7.configuration.md; Nitro documentation, 'KV Storage': mounts are in memory unless configured",
-		Run: func(p *Pass) {
+		run: func(p *pass) {
 			for _, pair := range p.Pairs {
 				was, is := p.Was.workloads[pair.ID], p.Is.workloads[pair.ID]
 				if was == nil || is == nil || was.replicas == 0 || is.replicas == 0 {
@@ -103,7 +103,7 @@ func firstRules() []Rule {
 		ID:     "secret-keys",
 		Doc:    "A pod does not start before each key that it reads of a Secret is there.",
 		Source: "Kubernetes documentation, 'Secrets', Using Secrets as environment variables",
-		Run: func(p *Pass) {
+		run: func(p *pass) {
 			had, needs := p.Was.secretKeys(true), p.Is.secretKeys(false)
 			for _, id := range sortedIDs(needs) {
 				var lacks []string
@@ -122,7 +122,7 @@ func firstRules() []Rule {
 		ID:     "variables-go",
 		Doc:    "Where a ConfigMap or Secret is read as a whole, a key that goes leaves its variable unset, and no pod fails for it.",
 		Source: "Kubernetes documentation, 'ConfigMaps': envFrom; pkg/kubelet/kubelet_pods.go: makeEnvironmentVariables",
-		Run: func(p *Pass) {
+		run: func(p *pass) {
 			p.kept(func(was, is *workload) {
 				before, now := p.Was.environment(was), p.Is.environment(is)
 				var gone []string
@@ -140,7 +140,7 @@ func firstRules() []Rule {
 		ID:     "dns",
 		Doc:    "A host needs its DNS record before its certificate can be issued over HTTP-01, and before anybody can reach it.",
 		Source: "cert-manager documentation, 'HTTP01': the self check",
-		Run: func(p *Pass) {
+		run: func(p *pass) {
 			was, is := p.Was.hosts(), p.Is.hosts()
 			for _, host := range sorted(is) {
 				if len(was[host]) == 0 {
@@ -152,7 +152,7 @@ func firstRules() []Rule {
 		ID:     "blueprint",
 		Doc:    "Redirect URIs, clients and scopes must be known to Authentik before an app uses them, and old ones until the rollout has ended.",
 		Source: "Authentik documentation, 'Blueprints'; RFC 6749, section 3.1.2.4: a redirect URI that does not match is refused",
-		Run: func(p *Pass) {
+		run: func(p *pass) {
 			for _, pair := range p.Pairs {
 				if pair.Is == nil || pair.ID.Group != "" || pair.ID.Kind != "ConfigMap" {
 					continue
@@ -170,7 +170,7 @@ func firstRules() []Rule {
 		ID:     "definition",
 		Doc:    "An object of a custom kind is refused until the kind is defined and established.",
 		Source: "Kubernetes documentation, 'Extend the Kubernetes API with CustomResourceDefinitions': the condition Established",
-		Run: func(p *Pass) {
+		run: func(p *pass) {
 			type kind struct{ group, kind string }
 			uses := make(map[kind][]string)
 			for _, pair := range p.Pairs {
@@ -193,7 +193,7 @@ func firstRules() []Rule {
 
 // secretKeys returns the keys of Secrets that pods need, and with held also
 // those that the Secrets of the set have.
-func (s *Set) secretKeys(held bool) map[object.ID]map[string]bool {
+func (s *set) secretKeys(held bool) map[object.ID]map[string]bool {
 	all := make(map[object.ID]map[string]bool)
 	add := func(id object.ID, key string) {
 		if all[id] == nil {
@@ -225,7 +225,7 @@ func (s *Set) secretKeys(held bool) map[object.ID]map[string]bool {
 
 // filled reports whether the set brings the Secret's values itself: it lies in
 // a folder with what reads it.
-func (p *Pass) filled(id object.ID) bool {
+func (p *pass) filled(id object.ID) bool {
 	o := p.Is.byID[id]
 	if o == nil {
 		return false

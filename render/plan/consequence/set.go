@@ -30,8 +30,8 @@ type Object struct {
 // layer is the folder of the object's file.
 func (o *Object) layer() string { return path.Dir(o.File) }
 
-// Set is the objects of one side.
-type Set struct {
+// set is the objects of one side.
+type set struct {
 	byID map[object.ID]*Object
 	// ids in their order, and of each kind.
 	ids    []object.ID
@@ -50,8 +50,8 @@ type Set struct {
 
 type label struct{ namespace, key, value string }
 
-func newSet(objects []Object) *Set {
-	s := &Set{
+func newSet(objects []Object) *set {
+	s := &set{
 		byID:      make(map[object.ID]*Object, len(objects)),
 		byKind:    make(map[schema.GroupKind][]object.ID),
 		workloads: make(map[object.ID]*workload),
@@ -89,7 +89,7 @@ func newSet(objects []Object) *Set {
 }
 
 // kind calls do for each object of a kind, in their order.
-func (s *Set) kind(group, kind string, do func(*Object)) {
+func (s *set) kind(group, kind string, do func(*Object)) {
 	for _, id := range s.byKind[schema.GroupKind{Group: group, Kind: kind}] {
 		do(s.byID[id])
 	}
@@ -97,7 +97,7 @@ func (s *Set) kind(group, kind string, do func(*Object)) {
 
 // selected returns the workloads whose running pods have the labels. No labels
 // select nothing.
-func (s *Set) selected(namespace string, selector map[string]string) []*workload {
+func (s *set) selected(namespace string, selector map[string]string) []*workload {
 	var candidates []*workload
 	narrowed := false
 	for k, v := range selector {
@@ -190,7 +190,7 @@ type environment struct {
 	complete bool
 }
 
-func (s *Set) environment(w *workload) *environment {
+func (s *set) environment(w *workload) *environment {
 	if e := s.envs[w.ID]; e != nil {
 		return e
 	}
@@ -237,7 +237,7 @@ func (s *Set) environment(w *workload) *environment {
 
 // value is where a value comes from: of a ConfigMap the value itself, of a
 // Secret its name and key only.
-func (s *Set) value(namespace, kind, name, key string) string {
+func (s *set) value(namespace, kind, name, key string) string {
 	if kind == "ConfigMap" {
 		if o := s.byID[object.ID{Kind: kind, Namespace: namespace, Name: name}]; o != nil {
 			if v, ok := fields(o.Fields, "data")[key].(string); ok {
@@ -263,17 +263,7 @@ func keysOf(o *Object) map[string]bool {
 }
 
 // get returns a field, or nil.
-func get(from map[string]any, path ...string) any {
-	var value any = from
-	for _, key := range path {
-		m, ok := value.(map[string]any)
-		if !ok {
-			return nil
-		}
-		value = m[key]
-	}
-	return value
-}
+func get(from map[string]any, path ...string) any { return object.Field(from, path...) }
 
 // fields returns a field that is an object, or nil.
 func fields(from map[string]any, path ...string) map[string]any {

@@ -165,7 +165,7 @@ func TierOf(was, is []Object) Tier {
 }
 
 // graph makes the picture of one set.
-func (s *Set) graph() graph {
+func (s *set) graph() graph {
 	g := graph{make(map[nodeKey]*Node), make(map[edgeKey]*Edge)}
 	apps := make(map[object.ID]nodeKey)
 	in := s.policies()
@@ -281,7 +281,7 @@ func isAddress(variable string) bool {
 }
 
 // isService reports whether a host is that of a Service of the set.
-func (s *Set) isService(host, namespace string) bool {
+func (s *set) isService(host, namespace string) bool {
 	parts := strings.Split(host, ".")
 	id := object.ID{Kind: "Service", Namespace: namespace, Name: parts[0]}
 	if len(parts) > 1 {

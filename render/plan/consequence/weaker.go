@@ -14,7 +14,7 @@ import (
 )
 
 // kept calls do for each workload that stays.
-func (p *Pass) kept(do func(was, is *workload)) {
+func (p *pass) kept(do func(was, is *workload)) {
 	for _, pair := range p.Pairs {
 		if was, is := p.Was.workloads[pair.ID], p.Is.workloads[pair.ID]; was != nil && is != nil {
 			do(was, is)
@@ -23,7 +23,7 @@ func (p *Pass) kept(do func(was, is *workload)) {
 }
 
 // containerPairs calls do for each container of a workload that stays.
-func (p *Pass) containerPairs(do func(w *workload, at string, was, is map[string]any)) {
+func (p *pass) containerPairs(do func(w *workload, at string, was, is map[string]any)) {
 	p.kept(func(was, is *workload) {
 		before := make(map[string]map[string]any)
 		was.containers(func(at string, c map[string]any) { before[at] = c })
@@ -40,7 +40,7 @@ func weakerRules() []Rule {
 		ID:     "fewer-replicas",
 		Doc:    "Fewer pods carry the load, and fewer are left when one dies.",
 		Source: "Kubernetes documentation, 'Deployments', Scaling",
-		Run: func(p *Pass) {
+		run: func(p *pass) {
 			p.kept(func(was, is *workload) {
 				if is.replicas > 0 && is.replicas < was.replicas {
 					p.report(Weaker, is.ID, "spec.replicas", fmt.Sprintf("%d instead of %d", is.replicas, was.replicas), "")
@@ -51,7 +51,7 @@ func weakerRules() []Rule {
 		ID:     "probe-goes",
 		Doc:    "Without its probe a container counts as ready, or as alive, whatever it answers.",
 		Source: "Kubernetes documentation, 'Liveness, Readiness, and Startup Probes'",
-		Run: func(p *Pass) {
+		run: func(p *pass) {
 			p.containerPairs(func(w *workload, at string, was, is map[string]any) {
 				for _, probe := range []string{"readinessProbe", "livenessProbe", "startupProbe"} {
 					switch {
@@ -68,7 +68,7 @@ func weakerRules() []Rule {
 		ID:     "limit-goes",
 		Doc:    "A container without a limit of memory takes what the node has.",
 		Source: "Kubernetes documentation, 'Resource Management for Pods and Containers'",
-		Run: func(p *Pass) {
+		run: func(p *pass) {
 			p.containerPairs(func(w *workload, at string, was, is map[string]any) {
 				if get(was, "resources", "limits", "memory") != nil && get(is, "resources", "limits", "memory") == nil {
 					p.report(Weaker, w.ID, at+".resources.limits.memory", "the limit goes", "")
@@ -79,7 +79,7 @@ func weakerRules() []Rule {
 		ID:     "container-security",
 		Doc:    "A container may do more on its node than before.",
 		Source: "Kubernetes documentation, 'Configure a Security Context for a Pod or Container'",
-		Run: func(p *Pass) {
+		run: func(p *pass) {
 			for _, f := range []string{"hostNetwork", "hostPID", "hostIPC"} {
 				p.kept(func(was, is *workload) {
 					if was.spec[f] != true && is.spec[f] == true {
@@ -128,7 +128,7 @@ func weakerRules() []Rule {
 		ID:     "pod-security-lower",
 		Doc:    "A lower level of Pod Security lets in pods that were refused before.",
 		Source: "Kubernetes documentation, 'Pod Security Standards'",
-		Run: func(p *Pass) {
+		run: func(p *pass) {
 			for _, pair := range p.Pairs {
 				if pair.Was == nil || pair.Is == nil || pair.ID.Group != "" || pair.ID.Kind != "Namespace" {
 					continue
@@ -142,7 +142,7 @@ func weakerRules() []Rule {
 		ID:     "image",
 		Doc:    "A tag that moves runs another image after a restart than before it, on one node another than on the next. A lower version goes back.",
 		Source: "Kubernetes documentation, 'Images', Image names and pull policy",
-		Run: func(p *Pass) {
+		run: func(p *pass) {
 			p.containerPairs(func(w *workload, at string, was, is map[string]any) {
 				a, b := text(was, "image"), text(is, "image")
 				switch repository := func(s string) string { name, _ := tagOf(s); return name }; {
@@ -158,7 +158,7 @@ func weakerRules() []Rule {
 		ID:     "more-rights",
 		Doc:    "A Role that allows more, or a binding that lets in more, gives everybody who holds it more.",
 		Source: "Kubernetes documentation, 'Using RBAC Authorization'",
-		Run: func(p *Pass) {
+		run: func(p *pass) {
 			for _, pair := range p.Pairs {
 				if pair.ID.Group != rbac || pair.Is == nil {
 					continue
@@ -213,7 +213,7 @@ func weakerRules() []Rule {
 		Doc: "A PodDisruptionBudget that lets no pod go blocks every drain of a node, and every upgrade that drains it: a rollout does not ask it. " +
 			"So do two budgets over one pod.",
 		Source: "Kubernetes documentation, 'Specifying a Disruption Budget for your Application'; Kubernetes, pkg/registry/core/pod/storage/eviction.go",
-		Run: func(p *Pass) {
+		run: func(p *pass) {
 			was, is := p.Was.undrainable(), p.Is.undrainable()
 			for _, id := range sortedIDs(is) {
 				if _, had := was[id]; !had {
@@ -225,7 +225,7 @@ func weakerRules() []Rule {
 		ID:     "guard-goes",
 		Doc:    "A policy, a budget, a quota or a middleware that goes no longer keeps out, limits or watches.",
 		Source: "Kubernetes documentation, 'Network Policies', 'Disruptions', 'Resource Quotas', 'Validating Admission Policy'; Traefik documentation, 'Middlewares'",
-		Run: func(p *Pass) {
+		run: func(p *pass) {
 			guards := map[string]string{
 				"networking.k8s.io/NetworkPolicy": "the pods that it selects are open to what it kept out",
 				"policy/PodDisruptionBudget":      "a drain may stop all pods at once",
@@ -267,7 +267,7 @@ func weakerRules() []Rule {
 var purposeOf = map[string]string{"redirectRegex": "redirectScheme", "digestAuth": "basicAuth", "forwardAuth": "basicAuth", "ipWhiteList": "ipAllowList"}
 
 // purposes returns what middlewares do, as far as they are in the set.
-func (s *Set) purposes(byName map[string]object.ID, names []string) map[string]bool {
+func (s *set) purposes(byName map[string]object.ID, names []string) map[string]bool {
 	does, seen := make(map[string]bool), make(map[string]bool)
 	var add func(names []string)
 	add = func(names []string) {
@@ -299,7 +299,7 @@ func (s *Set) purposes(byName map[string]object.ID, names []string) map[string]b
 type undrained struct{ field, why, do string }
 
 // undrainable returns the budgets that let none of their pods go.
-func (s *Set) undrainable() map[object.ID]undrained {
+func (s *set) undrainable() map[object.ID]undrained {
 	found := make(map[object.ID]undrained)
 	budgets := s.selecting("policy", "PodDisruptionBudget", "spec", "selector")
 	if len(budgets.by) == 0 {

@@ -32,7 +32,7 @@ func BenchmarkOf(b *testing.B) {
 				pods["shop"] = append(pods["shop"], map[string]string{"app": app, "part": "shop"})
 			}
 			for b.Loop() {
-				if got := Text(Of(changes, pods)); strings.Contains(got, "what closes") {
+				if got := text(Of(changes, pods)); strings.Contains(got, "what closes") {
 					b.Fatal(got)
 				}
 			}

@@ -228,16 +228,6 @@ func isPolicy(id object.ID) bool {
 	return id.Kind == "NetworkPolicy" && id.Group == "networking.k8s.io"
 }
 
-// Text states the stages step by step, in words: a numbered line for each. It
-// is empty where there are none.
-func Text(stages []Stage) string {
-	var b strings.Builder
-	for i, s := range stages {
-		fmt.Fprintf(&b, "%d. %s\n", i+1, s)
-	}
-	return b.String()
-}
-
 // String states the stage in words, such as "apply Deployment apps/web
 // (workloads), and wait until they are ready". Where it has many objects, it
 // counts them by kind.

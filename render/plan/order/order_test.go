@@ -196,7 +196,16 @@ func TestGoing(t *testing.T) {
 	}
 }
 
-func TestText(t *testing.T) {
+// text numbers the stages as a plan does.
+func text(stages []Stage) string {
+	var b strings.Builder
+	for i, s := range stages {
+		fmt.Fprintf(&b, "%d. %s\n", i+1, s)
+	}
+	return b.String()
+}
+
+func TestString(t *testing.T) {
 	changes := changesOf(t, whole, "")
 	changes[0].Was, changes[0].Is = changes[0].Is, nil
 	changes[1].Was = changes[1].Is // the Middleware runs
@@ -207,11 +216,11 @@ func TestText(t *testing.T) {
 5. apply ValidatingAdmissionPolicy v (what closes)
 6. delete Ingress ns/a (what goes)
 `
-	if got := Text(Of(changes, nil)); got != want {
+	if got := text(Of(changes, nil)); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
 	many := "{kind: Service, apiVersion: v1, metadata: {namespace: ns, name: z}}\n---\n{kind: ConfigMap, apiVersion: v1, metadata: {namespace: ns, name: z}}\n---\n"
-	if got := Text(Of(changesOf(t, many+whole, ""), nil)); !strings.Contains(got, "2. apply 1 Namespace, 1 ServiceAccount, 2 ConfigMap, 2 Service, 1 PodDisruptionBudget, 1 Thing, 1 Middleware (what pods need)\n") {
+	if got := text(Of(changesOf(t, many+whole, ""), nil)); !strings.Contains(got, "2. apply 1 Namespace, 1 ServiceAccount, 2 ConfigMap, 2 Service, 1 PodDisruptionBudget, 1 Thing, 1 Middleware (what pods need)\n") {
 		t.Errorf("many objects:\n%s", got)
 	}
 }
