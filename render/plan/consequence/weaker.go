@@ -223,7 +223,7 @@ func weakerRules() []Rule {
 		},
 	}, {
 		ID:     "guard-goes",
-		Doc:    "A policy, a budget, a quota or a middleware that goes no longer keeps out, limits or watches.",
+		Doc:    "A policy, a budget, a quota or a middleware that goes no longer keeps out, limits or watches. A middleware has not gone where another one of its type, or a chain with one, is in its place.",
 		Source: "Kubernetes documentation, 'Network Policies', 'Disruptions', 'Resource Quotas', 'Validating Admission Policy'; Traefik documentation, 'Middlewares'",
 		run: func(p *pass) {
 			guards := map[string]string{
