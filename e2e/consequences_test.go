@@ -43,6 +43,13 @@ func consequences(t *testing.T, c cluster) {
 	w.must(0, "-rollback")
 	w.must(0, "-tag", "c", "-allow", allow)
 
+	// So does an annotation of the object that goes.
+	w.host = "www.example.com"
+	w.must(0, "-tag", "d")
+	c.kubectl("annotate", "ingress", "web", "-n", w.namespace, "fleet.dezky.eu/allow-host=it is given up")
+	w.host = ""
+	w.says(w.must(0, "-tag", "c"), "[host] allowed: it is given up")
+
 	// In the definitions: it says why, and is a note once it is done. What is
 	// said of another layer is not asked of this one.
 	w.host = "www.example.com"

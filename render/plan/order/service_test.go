@@ -85,7 +85,7 @@ func TestPorts(t *testing.T) {
 2. apply Ingress ns/a (traffic)
 3. apply Service ns/a [takes the old ports away] (what closes)
 `
-	if got := Text(Of(changesOf(t, ports(renamed)+ingress("web"), ports(full)+ingress("http")), nil)); got != want {
+	if got := text(Of(changesOf(t, ports(renamed)+ingress("web"), ports(full)+ingress("http")), nil)); got != want {
 		t.Errorf("with an Ingress:\n%s", got)
 	}
 }
