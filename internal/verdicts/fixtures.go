@@ -29,6 +29,8 @@ func (s Source) Cases(ctx context.Context, clones string) ([]Case, error) {
 		cases, err = kubeScore(files)
 	case "kube-linter":
 		cases, err = s.kubeLinter(files)
+	case "kosko":
+		cases, err = kosko(ctx, files)
 	case "polaris":
 		cases, err = polaris(files)
 	case "traefik":

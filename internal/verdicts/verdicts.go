@@ -27,7 +27,7 @@ import (
 )
 
 // Names are the sources, in the order of the page.
-var Names = []string{"kube-linter", "kube-score", "polaris", "traefik"}
+var Names = []string{"kube-linter", "kube-score", "polaris", "kosko", "traefik"}
 
 // Source is a program whose fixtures are compared, as testdata/NAME.yaml has
 // it.
@@ -174,12 +174,21 @@ func (k Check) judge(c Case) ([]string, error) {
 		if c.Container != "" && !strings.Contains(f.Field, "["+c.Container+"]") {
 			continue
 		}
-		if slices.Contains(k.Rules, f.Rule) && counts.MatchString(f.Error()) && (c.Of == nil || *c.Of == f.Object) {
+		if slices.Contains(k.Rules, f.Rule) && counts.MatchString(f.Error()) && (c.Of == nil || is(f.Object, *c.Of)) {
 			found = append(found, f.Rule)
 		}
 	}
 	slices.Sort(found)
 	return slices.Compact(found), nil
+}
+
+// is reports whether a finding's object is that one. It has no namespace where
+// its kind is of the whole cluster, whatever the manifest says.
+func is(found, of object.ID) bool {
+	if found.Namespace == "" {
+		of.Namespace = ""
+	}
+	return found == of
 }
 
 // Format returns the text of verdicts, a line for each.

@@ -83,6 +83,7 @@ func TestJudge(t *testing.T) {
 		{"another rule", Check{Rules: []string{"image"}}, Case{}, ""},
 		{"the object", Check{Rules: []string{"image-tag"}}, Case{Of: &pod}, "image-tag"},
 		{"another object", Check{Rules: []string{"image-tag"}}, Case{Of: &other}, ""},
+		{"a namespace that the kind does not have", Check{Rules: []string{"image-tag"}}, Case{Of: &object.ID{Kind: "Pod", Namespace: "ns", Name: "web"}}, "image-tag"},
 		{"the container", Check{Rules: []string{"image-tag"}}, Case{Of: &pod, Container: "one"}, "image-tag"},
 		{"another container", Check{Rules: []string{"image-tag"}}, Case{Of: &pod, Container: "two"}, ""},
 		{"a finding", Check{Rules: []string{"image-tag"}, Finding: "no digest"}, Case{}, "image-tag"},

@@ -44,8 +44,8 @@ func ingressRules() []Rule {
 		},
 	}, {
 		ID:     "address-twice",
-		Doc:    "Where two Ingresses of one class have one host and path on one entry point, or two routes of IngressRoutes one rule, either of them answers: which one is chance.",
-		Source: "Traefik, pkg/muxer/http: routers of equal priority are not ordered",
+		Doc:    "Where two Ingresses of one class have one host and path on one entry point, or two routes of IngressRoutes one rule, either of them answers: which one is chance. Of the Ingresses that have a defaultBackend alone, Traefik takes one.",
+		Source: "Traefik, pkg/muxer/http: routers of equal priority are not ordered; pkg/provider/kubernetes/ingress: the default backend already exists",
 		Run: func(p *Pass) {
 			type address struct {
 				host, path string
@@ -53,10 +53,18 @@ func ingressRules() []Rule {
 			}
 			all := p.Kind("networking.k8s.io", "Ingress")
 			seen := make(map[address][]*Object, len(all))
+			var fallback *Object // with a defaultBackend alone
 			for _, o := range all {
 				i := As[*networkingv1.Ingress](o)
 				if i == nil {
 					continue
+				}
+				if b := i.Spec.DefaultBackend; b != nil && b.Service != nil && len(i.Spec.Rules) == 0 && byTraefik(o) {
+					if fallback != nil {
+						p.Report(o, "spec.defaultBackend", "is for what no rule is for, and so is that of "+fallback.File+": "+fallback.ID.String(), "leave one of them out")
+					} else {
+						fallback = o
+					}
 				}
 				for _, rule := range i.Spec.Rules {
 					if rule.HTTP == nil {

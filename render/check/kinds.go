@@ -225,7 +225,7 @@ func kindRules() []Rule {
 		Alone:    true,
 		Run: func(p *Pass) {
 			for _, o := range p.Objects() {
-				if o.builtin != nil && !o.builtin.namespaced && o.ID.Namespace != "" {
+				if o.builtin != nil && !o.builtin.namespaced && o.GetNamespace() != "" {
 					p.Report(o, "metadata.namespace", "a "+o.ID.Kind+" is in no namespace", "leave it out")
 				}
 			}

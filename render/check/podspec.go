@@ -279,6 +279,9 @@ func podValues(p *Pass, pods *pods) {
 			p.Report(o, at("value"), "must be empty where the operator is Exists", "")
 		}
 	}
+	if len(s.EphemeralContainers) > 0 {
+		p.Report(o, pods.at+".ephemeralContainers", "cannot be in what is applied", "leave them out: kubectl debug adds one to a pod that runs")
+	}
 	for i, c := range s.TopologySpreadConstraints {
 		at := func(field string) string {
 			return fmt.Sprintf("%s.topologySpreadConstraints[%d].%s", pods.at, i, field)

@@ -95,13 +95,16 @@ var references = [...]refers{
 	{group: traefik, kinds: []string{"TLSStore"}, field: "spec.defaultCertificate.secretName", to: "Secret", key: corev1.TLSCertKey},
 	{group: traefik, kinds: []string{"TLSStore"}, field: "spec.certificates[].secretName", to: "Secret", key: corev1.TLSCertKey},
 	{group: traefik, kinds: []string{"TLSOption"}, field: "spec.clientAuth.secretNames[]", to: "Secret"},
+	{group: traefik, kinds: []string{"IngressRoute"}, field: "spec.routes[].services[].serversTransport", toGroup: traefik, to: "ServersTransport"},
+	{group: traefik, kinds: []string{"IngressRouteTCP"}, field: "spec.routes[].services[].serversTransport", toGroup: traefik, to: "ServersTransportTCP"},
+	{group: traefik, kinds: []string{"TraefikService"}, field: "spec.weighted.services[].serversTransport", toGroup: traefik, to: "ServersTransport"},
 	{group: traefik, kinds: []string{"ServersTransport"}, field: "spec.rootCAsSecrets[]", to: "Secret"},
 	{group: traefik, kinds: []string{"ServersTransport"}, field: "spec.certificatesSecrets[]", to: "Secret", key: corev1.TLSCertKey},
 
 	{group: gateway, kinds: []string{"Gateway"}, field: "spec.gatewayClassName", toGroup: gateway, to: "GatewayClass"},
 	{group: gateway, kinds: []string{"Gateway"}, field: "spec.listeners[].tls.certificateRefs[]", to: "Secret"},
-	{group: gateway, kinds: []string{"HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute"}, field: "spec.parentRefs[]", toGroup: gateway, to: "Gateway"},
-	{group: gateway, kinds: []string{"HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute"}, field: "spec.rules[].backendRefs[]", to: "Service", port: true},
+	{group: gateway, kinds: []string{"HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute"}, field: "spec.parentRefs[]", toGroup: gateway, to: "Gateway"},
+	{group: gateway, kinds: []string{"HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute"}, field: "spec.rules[].backendRefs[]", to: "Service", port: true},
 }
 
 // clusterScoped are the kinds without a namespace that the table names.

@@ -58,11 +58,20 @@ func routeRules() []Rule {
 					}
 				}
 			}
+			for _, o := range p.Kind(traefik, "IngressRouteTCP") {
+				routes, _ := at(o.fields(), "spec", "routes").([]any)
+				for i, r := range routes {
+					route, _ := r.(map[string]any)
+					if match, ok := route["match"].(string); ok && match == "" {
+						p.Report(o, fmt.Sprintf("spec.routes[%d].match", i), "is empty", "such as HostSNI(`app.example.com`)")
+					}
+				}
+			}
 		},
 	}, {
 		ID:       "traefik-disallowed",
 		Severity: object.Warning,
-		Doc:      "Traefik as k3s runs it leaves out a route that leads to a Service of type ExternalName, and a route of its own kinds that names a Service, Middleware, TLSOption or parent of another namespace, or a Middleware as NAMESPACE-NAME@kubernetescrd: its host answers 404. An Ingress and the chain of a Middleware may name Middlewares of another namespace.",
+		Doc:      "Traefik as k3s runs it leaves out a route that leads to a Service of type ExternalName, and a route of its own kinds that names a Service, Middleware, TLSOption or parent of another namespace, or a Middleware or ServersTransport as NAMESPACE-NAME@kubernetescrd: its host answers 404. An Ingress and the chain of a Middleware may name Middlewares of another namespace.",
 		Source:   "Traefik, pkg/provider/kubernetes/crd/kubernetes_http.go: isNamespaceAllowed, allowExternalNameServices; the values of Traefik's chart, which sets allowCrossNamespace and allowExternalNameServices to false",
 		Run: func(p *Pass) {
 			external := func(o *Object, r *reference) {

@@ -101,6 +101,9 @@ func NewSet(objects []*Object, elsewhere []*Elsewhere) *Set {
 		o.index = i
 		o.ID = object.IDOf(o.Object)
 		o.builtin = builtinKind(o.Object)
+		if o.builtin != nil && !o.builtin.namespaced {
+			o.ID.Namespace = "" // the API server passes over it
+		}
 		if s.byID[o.ID] == nil {
 			s.byID[o.ID] = o
 		} else {

@@ -477,7 +477,8 @@ func budgetSpec(p *Pass, o *Object, b *policyv1.PodDisruptionBudget) {
 }
 
 func autoscalerSpec(p *Pass, o *Object, h *autoscalingv2.HorizontalPodAutoscaler) {
-	if o.GetObjectKind().GroupVersionKind().Version != "v2" {
+	version := o.GetObjectKind().GroupVersionKind().Version
+	if version != "v1" && version != "v2" {
 		return
 	}
 	if h.Spec.ScaleTargetRef.Kind == "" || h.Spec.ScaleTargetRef.Name == "" {
