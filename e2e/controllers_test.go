@@ -18,14 +18,7 @@ import (
 func startWhole(t *testing.T) cluster {
 	t.Helper()
 	c := start(t)
-	config := filepath.Join(c.dir, "admin.kubeconfig")
-	write(t, config, fmt.Appendf(nil, `apiVersion: v1
-kind: Config
-clusters: [{name: e2e, cluster: {server: %q, insecure-skip-tls-verify: true}}]
-users: [{name: admin, user: {token: admin}}]
-contexts: [{name: e2e, context: {cluster: e2e, user: admin}}]
-current-context: e2e
-`, c.url))
+	config := c.kubeconfig()
 	run(t, c.dir, "kube-controller-manager.log", "kube-controller-manager",
 		"--kubeconfig="+config, "--leader-elect=false", "--secure-port=0",
 		"--service-account-private-key-file="+filepath.Join(c.dir, "key.pem"),

@@ -115,6 +115,20 @@ func attempt(t *testing.T) cluster {
 	return cluster{t: t, dir: dir, url: "https://" + api}
 }
 
+// kubeconfig writes the file of an admin, and returns its path.
+func (c cluster) kubeconfig() string {
+	c.t.Helper()
+	path := filepath.Join(c.dir, "admin.kubeconfig")
+	write(c.t, path, fmt.Appendf(nil, `apiVersion: v1
+kind: Config
+clusters: [{name: e2e, cluster: {server: %q, insecure-skip-tls-verify: true}}]
+users: [{name: admin, user: {token: admin}}]
+contexts: [{name: e2e, context: {cluster: e2e, user: admin}}]
+current-context: e2e
+`, c.url))
+	return path
+}
+
 // ready waits for the API server, a minute at most.
 func (c cluster) ready() bool {
 	for range 120 {

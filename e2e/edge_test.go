@@ -30,8 +30,8 @@ import (
 )
 
 // edge is Traefik, with the entry points that it has in k3s, in front of an API
-// server without nodes. Traefik takes one server of the test for its proxy, and
-// asks that for every pod, whatever its address.
+// server without nodes. It reaches pods by way of a proxy, which is the test
+// itself, so that a pod can have any address.
 type edge struct {
 	server
 	t       *testing.T
@@ -40,9 +40,11 @@ type edge struct {
 	mu   sync.Mutex
 	pods map[string]pod // by address
 
+	// here are the objects that were put, and refused says why the API server
+	// does not have one of them.
 	here    map[object.ID]*unstructured.Unstructured
 	refused map[object.ID]string
-	settled int
+	settled int // how often Traefik has seen all
 }
 
 // pod is what answers at an address.
@@ -51,8 +53,8 @@ type pod struct {
 	ports   map[int32]bool // nil for any
 }
 
-// newEdge builds and starts Traefik. It has the middlewares of the file
-// provider that are named.
+// newEdge starts an API server and Traefik, whose file provider has the
+// middlewares that are named.
 func newEdge(t *testing.T, fileMiddlewares []string) *edge {
 	t.Helper()
 	e := &edge{
@@ -61,14 +63,6 @@ func newEdge(t *testing.T, fileMiddlewares []string) *edge {
 	}
 	proxy := e.serve()
 	dir := e.c.dir
-	config := filepath.Join(dir, "traefik.kubeconfig")
-	write(t, config, fmt.Appendf(nil, `apiVersion: v1
-kind: Config
-clusters: [{name: e2e, cluster: {server: %q, insecure-skip-tls-verify: true}}]
-users: [{name: admin, user: {token: admin}}]
-contexts: [{name: e2e, context: {cluster: e2e, user: admin}}]
-current-context: e2e
-`, e.c.url))
 	middlewares := make(map[string]any)
 	for _, name := range fileMiddlewares {
 		middlewares[name] = map[string]any{"compress": map[string]any{}}
@@ -102,7 +96,7 @@ current-context: e2e
 			},
 		}
 	}
-	runWith(t, dir, "traefik.log", []string{"KUBECONFIG=" + config, "HTTP_PROXY=" + proxy, "HTTPS_PROXY=" + proxy}, "traefik", args...)
+	runWith(t, dir, "traefik.log", []string{"KUBECONFIG=" + e.c.kubeconfig(), "HTTP_PROXY=" + proxy, "HTTPS_PROXY=" + proxy}, "traefik", args...)
 
 	e.must(`{apiVersion: networking.k8s.io/v1, kind: IngressClass, metadata: {name: traefik}, spec: {controller: traefik.io/ingress-controller}}`)
 	e.must(`{apiVersion: v1, kind: Namespace, metadata: {name: settled}}`)

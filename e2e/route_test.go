@@ -146,7 +146,7 @@ func (m manifests) ingress(id object.ID, i *networkingv1.Ingress) []route {
 	if len(entryPoints) == 0 {
 		entryPoints = []string{"web", "websecure"}
 	}
-	plain := slices.Contains(entryPoints, "web")
+	http := slices.Contains(entryPoints, "web")
 	if len(i.Spec.TLS) > 0 && !slices.Contains(entryPoints, "websecure") {
 		entryPoints = append(entryPoints, "websecure") // what else are the certificates for
 	}
@@ -171,7 +171,7 @@ func (m manifests) ingress(id object.ID, i *networkingv1.Ingress) []route {
 				certificate: secure && (len(i.Spec.TLS) > 0 || issued(i)),
 			})
 		}
-		if len(i.Spec.TLS) > 0 && plain && solvable(host) {
+		if len(i.Spec.TLS) > 0 && http && solvable(host) {
 			r.asks = append(r.asks, ask{entryPoint: "web", host: host, path: solverPath(id.Name), service: serviceID(solverPrefix+id.Name, id.Namespace), solver: true})
 		}
 		return r
@@ -197,6 +197,9 @@ var (
 	hostIn = regexp.MustCompile("(?i)host[a-z]*\\(`([^`)]+)")
 	pathIn = regexp.MustCompile("(?i)path[a-z]*\\(`(/[^`]*)")
 )
+
+// plain is a regular expression of the tests without what makes it one.
+var plain = strings.NewReplacer("^", "", "$", "", `\`, "")
 
 // firstIn returns what a pattern finds first in the rules of a route and its
 // parent.
@@ -246,7 +249,7 @@ func (m manifests) ingressRoute(id object.ID, i *v1alpha1.IngressRoute) []route 
 				service = serviceID(s.Name, namespace)
 			}
 		}
-		host := firstIn(hostIn, anyHost, rt.Match, above)
+		host := plain.Replace(firstIn(hostIn, anyHost, rt.Match, above))
 		for _, e := range entryPoints {
 			secure := e == "websecure" || i.Spec.TLS != nil
 			r.asks = append(r.asks, ask{

@@ -19,7 +19,7 @@ func routeRules() []Rule {
 	return []Rule{{
 		ID:     "traefik-rule",
 		Doc:    "Traefik leaves out a route whose rule it cannot read, or whose Service has no port: its host answers 404.",
-		Source: "Traefik, pkg/muxer/http/matcher.go: httpFuncs, and pkg/provider/kubernetes/crd: getServicePort",
+		Source: "Traefik, pkg/rules/parser.go, pkg/muxer/http/matcher.go: httpFuncs, and pkg/provider/kubernetes/crd: getServicePort",
 		Run: func(p *Pass) {
 			parents := parentRoutes(p)
 			for _, o := range p.Kind(traefik, "IngressRoute") {
@@ -240,35 +240,6 @@ func parentRoutes(p *Pass) map[object.ID]bool {
 		}
 	}
 	return parents
-}
-
-// matchers are what a rule of Traefik can ask for.
-var matchers = []string{"ClientIP", "Method", "Host", "HostRegexp", "Path", "PathRegexp", "PathPrefix", "Header", "HeaderRegexp", "Query", "QueryRegexp"}
-
-var (
-	quoted  = regexp.MustCompile("`[^`]*`|\"(?:[^\"\\\\]|\\\\.)*\"")
-	matcher = regexp.MustCompile(`([A-Za-z_][A-Za-z0-9_]*)\s*\(`)
-)
-
-// unreadable says what Traefik cannot read of a rule.
-func unreadable(rule string) (problem, remedy string) {
-	if strings.TrimSpace(rule) == "" {
-		return "is empty", "such as Host(`app.example.com`)"
-	}
-	bare := quoted.ReplaceAllString(rule, "")
-	if strings.ContainsAny(bare, "`\"") || strings.Count(bare, "(") != strings.Count(bare, ")") {
-		return fmt.Sprintf("%q: a quote or a bracket is open", rule), ""
-	}
-	calls := matcher.FindAllStringSubmatch(bare, -1)
-	if len(calls) == 0 {
-		return fmt.Sprintf("%q asks for nothing", rule), "such as Host(`app.example.com`)"
-	}
-	for _, m := range calls {
-		if !slices.ContainsFunc(matchers, func(name string) bool { return strings.EqualFold(name, m[1]) }) {
-			return "Traefik knows no " + m[1] + " in a rule", near(m[1], matchers...)
-		}
-	}
-	return "", ""
 }
 
 // issuerTypes are what an issuer of cert-manager can be.
