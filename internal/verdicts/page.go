@@ -26,7 +26,7 @@ func Page(sections []Section) ([]byte, error) {
 
 Other programs check manifests too, and their own tests say which manifests they flag and which they let pass. Here these manifests are put to [our rules](rules.md): where both look for the same thing, both say the same, or a reason says why not. Where we have no rule, a reason says why.
 
-A verdict counts only by the rules that are named in its row: a fixture is often a fragment that has other faults.
+Only what the rules named in a row find counts there, since a fixture is often a fragment that has other faults.
 
 | Source | Version | Checks | With a rule of ours | Fixtures of these | Same verdict |
 |---|---|---|---|---|---|
@@ -131,13 +131,14 @@ func (s Section) write(b *bytes.Buffer) error {
 		}
 		fmt.Fprintf(b, "| %s | %s | %d | %d | %s |\n", k.Name, rules, all, same, strings.Join(why, "<br>"))
 	}
-	b.WriteString("\n| Their check, no rule of ours | Why |\n|---|---|\n")
+	head := "\n| Their check, no rule of ours | Why |\n|---|---|\n"
 	for _, k := range source.Checks {
 		if (len(k.Rules) == 0) != (k.Why != "") {
 			wrong("%s: name rules, or why there is none", k.Name)
 		}
 		if len(k.Rules) == 0 {
-			fmt.Fprintf(b, "| %s | %s |\n", k.Name, k.Why)
+			fmt.Fprintf(b, "%s| %s | %s |\n", head, k.Name, k.Why)
+			head = ""
 		}
 	}
 	return errors.Join(errs...)
