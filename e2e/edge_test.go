@@ -383,7 +383,7 @@ spec:
 	}
 }
 
-var errNoEntryPoint = errors.New("Traefik has no such entry point")
+var errNoEntryPoint = errors.New("no such entry point")
 
 // ask sends a request to an entry point.
 func (e *edge) ask(entryPoint, url string) (*http.Response, error) {
