@@ -10,7 +10,6 @@ import (
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/polling"
 	"github.com/fluxcd/pkg/ssa"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 
@@ -120,6 +120,10 @@ func (c *cluster) compare(ctx context.Context, o *unstructured.Unstructured) (li
 		partial, err := c.patchSecret(ctx, o, client.DryRunAll)
 		return live, partial, err
 	}
+	if live != nil && slices.ContainsFunc(live.GetManagedFields(), ofKubectl) {
+		would, err = c.compareTakeOver(ctx, live, o)
+		return live, would, err
+	}
 	_, before, after, err := c.engine.Diff(ctx, o.DeepCopy(), ssa.DiffOptions{})
 	switch {
 	case err != nil:
@@ -139,12 +143,12 @@ func (c *cluster) apply(ctx context.Context, o *unstructured.Unstructured) error
 		_, err := c.patchSecret(ctx, o)
 		return err
 	}
-	options := ssa.DefaultApplyOptions()
-	options.Cleanup = ssa.ApplyCleanupOptions{
-		Annotations:   []string{corev1.LastAppliedConfigAnnotation},
-		FieldManagers: kubectlManagers,
+	// Before, and not as the engine's own cleanup, since the engine asks the
+	// server first: see compareTakeOver.
+	if err := retry.RetryOnConflict(retry.DefaultRetry, func() error { return c.takeOver(ctx, o) }); err != nil {
+		return err
 	}
-	entry, err := c.engine.Apply(ctx, o.DeepCopy(), options)
+	entry, err := c.engine.Apply(ctx, o.DeepCopy(), ssa.DefaultApplyOptions())
 	if err != nil || entry.Action != ssa.UnchangedAction {
 		return err
 	}

@@ -55,16 +55,6 @@ func (c *cluster) look(ctx context.Context, objects []*unstructured.Unstructured
 			change.Action = actionCreate
 		default:
 			change.Fields = fields(live, would)
-			taken, err := takenOver(live, o)
-			if err != nil {
-				wrong = append(wrong, object.Finding{Object: id, Problem: err.Error()})
-				continue
-			}
-			for _, f := range taken {
-				if !slices.ContainsFunc(change.Fields, func(g diff.Field) bool { return !g.Order && strings.HasPrefix(f.Path, g.Path) }) {
-					change.Fields = append(change.Fields, f)
-				}
-			}
 			change.Action = actionUnchanged
 			if len(change.Fields) > 0 {
 				change.Action = actionUpdate

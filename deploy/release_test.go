@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -240,6 +241,8 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestTakenOver: what kubectl applied goes with what is no longer rendered, a
+// struct with its last field; what others hold stays.
 func TestTakenOver(t *testing.T) {
 	live := objects(t, `
 apiVersion: apps/v1
@@ -250,38 +253,57 @@ metadata:
   labels: {stays: a, goes: b, others: c}
   finalizers: [x/stays, x/goes]
 spec:
+  replicas: 3
+  progressDeadlineSeconds: 600
   template:
     spec:
       containers:
       - name: c
+        livenessProbe: {tcpSocket: {port: 80}, periodSeconds: 10}
         ports: [{containerPort: 80, protocol: TCP, name: old}]
         env: [{name: A, value: "1"}, {name: B, value: "2"}]
 `)[0]
+	kubectl := `{"f:metadata":{"f:labels":{"f:stays":{},"f:goes":{},"f:others":{}},"f:finalizers":{"v:\"x/stays\"":{},"v:\"x/goes\"":{}}},
+"f:spec":{"f:template":{"f:spec":{"f:containers":{"k:{\"name\":\"c\"}":{".":{},"f:name":{},"f:livenessProbe":{"f:tcpSocket":{"f:port":{}}},"f:ports":{"k:{\"containerPort\":80,\"protocol\":\"TCP\"}":{".":{},"f:containerPort":{},"f:name":{}}},"f:env":{"k:{\"name\":\"A\"}":{".":{},"f:name":{},"f:value":{}},"k:{\"name\":\"B\"}":{".":{},"f:name":{},"f:value":{}}}}}}}}}`
 	live.SetManagedFields([]metav1.ManagedFieldsEntry{
-		{Manager: "kubectl-client-side-apply", Operation: metav1.ManagedFieldsOperationUpdate, FieldsV1: metav1.NewFieldsV1(`{"f:metadata":{"f:labels":{"f:stays":{},"f:goes":{},"f:others":{}},"f:finalizers":{"v:\"x/stays\"":{},"v:\"x/goes\"":{}}},
-"f:spec":{"f:template":{"f:spec":{"f:containers":{"k:{\"name\":\"c\"}":{".":{},"f:name":{},"f:ports":{"k:{\"containerPort\":80,\"protocol\":\"TCP\"}":{".":{},"f:containerPort":{},"f:name":{}}},"f:env":{"k:{\"name\":\"A\"}":{".":{},"f:name":{},"f:value":{}},"k:{\"name\":\"B\"}":{".":{},"f:name":{},"f:value":{}}}}}}}}}`)},
-		{Manager: "kubectl-edit", Operation: metav1.ManagedFieldsOperationUpdate, FieldsV1: metav1.NewFieldsV1(`{"f:metadata":{"f:labels":{"f:others":{}}}}`)},
+		{Manager: "kubectl", Operation: metav1.ManagedFieldsOperationApply, FieldsV1: metav1.NewFieldsV1(kubectl)},
+		{Manager: "fleet-apps", Operation: metav1.ManagedFieldsOperationApply, FieldsV1: metav1.NewFieldsV1(kubectl)},
+		{Manager: "kubectl-edit", Operation: metav1.ManagedFieldsOperationUpdate, FieldsV1: metav1.NewFieldsV1(`{"f:metadata":{"f:labels":{"f:others":{}}},"f:spec":{"f:replicas":{}}}`)},
 	})
 	desired := objects(t, `
 apiVersion: apps/v1
 kind: Deployment
 metadata: {namespace: ns, name: a, labels: {stays: a}, finalizers: [x/stays]}
-spec: {template: {spec: {containers: [{name: c, ports: [{containerPort: 80}], env: [{name: A, value: "1"}]}]}}}
+spec: {template: {spec: {containers: [{name: c, livenessProbe: {httpGet: {port: 80}}, ports: [{containerPort: 80}], env: [{name: A, value: "1"}]}]}}}
 `)[0]
-	all, err := takenOver(live, desired)
+	after, err := takenOver(live, desired, "fleet-apps")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var paths []string
-	for _, f := range all {
-		paths = append(paths, f.Path)
-	}
-	want := "metadata.finalizers[x/goes] metadata.labels.goes spec.template.spec.containers[c].env[B].name spec.template.spec.containers[c].env[B].value spec.template.spec.containers[c].ports[80].name"
-	if got := strings.Join(paths, " "); got != want {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
+	want := objects(t, `
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  namespace: ns
+  name: a
+  labels: {stays: a, others: c}
+  finalizers: [x/stays]
+spec:
+  replicas: 3
+  progressDeadlineSeconds: 600
+  template:
+    spec:
+      containers:
+      - name: c
+        livenessProbe: {httpGet: {port: 80}, periodSeconds: 10}
+        ports: [{containerPort: 80, protocol: TCP}]
+        env: [{name: A, value: "1"}]
+`)[0]
+	if diff := cmp.Diff(want.Object, after.Object); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
 	}
 	live.SetManagedFields([]metav1.ManagedFieldsEntry{{Manager: "kubectl", Operation: metav1.ManagedFieldsOperationApply, FieldsV1: metav1.NewFieldsV1(`{"x":{}}`)}})
-	if _, err := takenOver(live, desired); err == nil {
+	if _, err := takenOver(live, desired, "fleet-apps"); err == nil {
 		t.Error("fields that cannot be read pass for none")
 	}
 }

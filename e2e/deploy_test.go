@@ -515,7 +515,11 @@ func takeOver(t *testing.T, c cluster) {
 		d.Spec.MinReadySeconds = 1
 	}
 	c.apply(string(w.release("a").Manifests))
-	w.edit = nil
+	// A probe of another kind: two of them in one probe are refused.
+	w.edit = func(d *appsv1.Deployment) {
+		probe := d.Spec.Template.Spec.Containers[0].ReadinessProbe
+		probe.TCPSocket, probe.HTTPGet = nil, &corev1.HTTPGetAction{Path: "/", Port: probe.TCPSocket.Port}
+	}
 	c.kubectl("annotate", "deployment", "web", "-n", w.namespace, "hand=made")
 	out := w.must(0, "-tag", "a", "-dry-run")
 	w.says(out, "change  Deployment "+w.namespace+"/web", "-   spec.template.spec.containers[web].env[OLD]", "-   metadata.annotations.note: old")
