@@ -51,7 +51,7 @@ func (c *cluster) startable(ctx context.Context, changes []objectChange) error {
 		if _, ok := levels[namespace]; !ok {
 			live, err := c.typed.CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{})
 			if err != nil && !apierrors.IsNotFound(err) { // the server refuses what is in one that is not there
-				return fmt.Errorf("Namespace %s cannot be read: %w", namespace, err)
+				return fmt.Errorf("the Namespace %s cannot be read: %w", namespace, err)
 			}
 			levels[namespace] = podsecurity.Level(live.Labels[podsecurity.EnforceLevelLabel])
 		}

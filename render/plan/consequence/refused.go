@@ -30,11 +30,13 @@ type immutable struct {
 const (
 	anotherName = "Render it under another name, or delete the old one first"
 	replace     = "Bring the new one up under another name, move the traffic, then delete the old one"
+	adopt       = "Let an admin deploy the layer once with -adopt, which replaces it beside the running one"
 	runAgain    = "Render it under another name, or delete the finished one first"
 )
 
 var immutables = []immutable{
-	{kinds: []string{"apps/Deployment", "apps/ReplicaSet", "apps/DaemonSet"}, field: "spec.selector", do: replace},
+	{kinds: []string{"apps/Deployment"}, field: "spec.selector", do: adopt},
+	{kinds: []string{"apps/ReplicaSet", "apps/DaemonSet"}, field: "spec.selector", do: replace},
 	{kinds: []string{"/Secret"}, field: "type", otherwise: "Opaque", do: anotherName},
 	{kinds: []string{"/Secret", "/ConfigMap"}, field: "data", when: isImmutable, do: anotherName},
 	{kinds: []string{"/Secret", "/ConfigMap"}, field: "binaryData", when: isImmutable, do: anotherName},
@@ -128,7 +130,7 @@ func refusedRules() []Rule {
 				was, is := fields(pair.Was.Fields, "roleRef"), fields(pair.Is.Fields, "roleRef")
 				if text(was, "kind") != text(is, "kind") || text(was, "name") != text(is, "name") {
 					p.report(Refused, pair.ID, "roleRef", "a binding keeps its role: it is "+text(was, "kind")+" "+text(was, "name")+", and would be "+text(is, "kind")+" "+text(is, "name"),
-						"An admin deletes the binding and applies the new one; until then its subjects have no rights")
+						"Let an admin deploy the layer once with -adopt, which makes it anew")
 				}
 			}
 		},

@@ -72,7 +72,7 @@ type backend struct {
 }
 
 // hostCall finds the hosts in a rule of Traefik.
-var hostCall, quoted = regexp.MustCompile("\\bHost\\(([^)]*)\\)"), regexp.MustCompile("[`\"]([^`\"]+)[`\"]")
+var hostCall, quoted = regexp.MustCompile(`\bHost\(([^)]*)\)`), regexp.MustCompile("[`\"]([^`\"]+)[`\"]")
 
 func routerOf(o *Object) *router {
 	r := &router{Object: o, secrets: make(map[string]string), middlewares: make(map[string][]string), paths: make(map[string][]urlPath)}
