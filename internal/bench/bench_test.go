@@ -15,7 +15,7 @@ import (
 func TestSameObjects(t *testing.T) {
 	dir := t.TempDir()
 	rendered, sigs := filepath.Join(dir, nameRender), filepath.Join(dir, nameSigs)
-	for _, args := range [][]string{{nameMake, "4"}, {nameJSON, "4"}, {nameRender, "4", rendered}, {nameSigs, "4", sigs}} {
+	for _, args := range [][]string{{nameMake, "4"}, {nameJSON, "4"}, {nameKeep, "4"}, {nameCheck, "4"}, {nameRender, "4", rendered}, {nameSigs, "4", sigs}} {
 		if err := runTask(args, io.Discard); err != nil {
 			t.Fatal(err)
 		}
@@ -97,13 +97,16 @@ func TestTables(t *testing.T) {
 	var b strings.Builder
 	printTables(&b, []result{
 		once(nameMake, 4, 10*time.Millisecond), once(nameRender, 4, 15*time.Millisecond),
+		once(nameMake, 1000, 100*time.Millisecond), once(nameJSON, 1000, 300*time.Millisecond),
+		once(nameKeep, 1000, 150*time.Millisecond), once(nameCheck, 1000, 450*time.Millisecond),
 		once(nameRender, 1000, time.Second), {name: nameKustomize, apps: 1000, over: true},
 	})
 	for _, want := range []string{
-		"| make | 10 ms, 20 ms, 30 MiB | - |",
+		"| make | 10 ms, 20 ms, 30 MiB | 100 ms, 200 ms, 30 MiB |",
 		"| kustomize | - | over 90 s |",
 		"| kustomize | - | over 90 |",
 		"| render / make, 4 apps | 2 | 1.500 | 1.500 |",
+		"| check without keep / json without make, 1000 apps | 2 | 1.500 | 1.500 |",
 	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, b.String())

@@ -3,7 +3,7 @@
 // kustomize and helm. It builds the two at pinned versions, in the user's cache
 // directory, checks that all make the same objects, and prints times and ratios.
 //
-//	go run ./bench [-n 4,100,1000,10000] [-runs 5] [-peers=false]
+//	go run ./internal/bench [-n 4,100,1000,10000] [-runs 5] [-peers=false]
 //
 // Its exit status is 1 if something fails or the objects differ, and never for
 // a time. TMPDIR says where files are written; a tmpfs takes the disk out of
@@ -129,7 +129,7 @@ func measureSize(self, kustomize, helm, dir string, n, runs int) ([]result, erro
 	again.name = nameUnchanged
 	fresh, sigs := own(nameRender), own(nameSigs)
 	fresh.output, sigs.output = outputDir, outputDir
-	contenders := []contender{own(nameMake), own(nameJSON), fresh, again, sigs}
+	contenders := []contender{own(nameMake), own(nameJSON), own(nameKeep), own(nameCheck), fresh, again, sigs}
 	if kustomize != "" && n <= peerLimit {
 		contenders = append(contenders,
 			contender{name: nameKustomize, output: outputStream, command: []string{kustomize, "build", filepath.Join(inputs, "kustomize")}},

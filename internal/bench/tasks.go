@@ -6,12 +6,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 
 	"sigs.k8s.io/yaml"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/internal/bench/fixture"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/check"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 )
 
@@ -23,6 +25,8 @@ const taskArg = "task"
 const (
 	nameMake      = "make"
 	nameJSON      = "json"
+	nameKeep      = "keep"
+	nameCheck     = "check"
 	nameRender    = "render"
 	nameUnchanged = "render-unchanged"
 	nameSigs      = "sigs-yaml"
@@ -59,6 +63,16 @@ func runTask(args []string, stdout io.Writer) error {
 			_, err := json.Marshal(o)
 			return err
 		})
+	case name == nameKeep && len(args) == 0:
+		objects, _, err := fixture.Objects(fixture.Tree(n))
+		runtime.KeepAlive(objects)
+		return err
+	case name == nameCheck && len(args) == 0:
+		objects, elsewhere, err := fixture.Objects(fixture.Tree(n))
+		if err != nil {
+			return err
+		}
+		return check.Run(check.NewSet(objects, elsewhere), check.Rules()).Findings.Err()
 	case name == nameSigs && len(args) == 1:
 		return writeSigs(fixture.Tree(n), args[0])
 	case name == nameRender && len(args) == 1:
