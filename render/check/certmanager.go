@@ -142,10 +142,16 @@ func certManagerRules() []Rule {
 					if r.Host == "" && !any {
 						p.Report(o, fmt.Sprintf("spec.rules[%d].host", k), "is empty: the rule answers every host, and the certificate is for "+strings.Join(i.Spec.TLS[0].Hosts, ", "), "name the host")
 					}
-					if any || r.Host == "" || loaded.cover(r.Host) {
-						continue
+					listed := slices.ContainsFunc(i.Spec.TLS, func(tls networkingv1.IngressTLS) bool {
+						return slices.ContainsFunc(tls.Hosts, func(name string) bool { return covers(name, r.Host) })
+					})
+					switch at := fmt.Sprintf("spec.rules[%d].host", k); {
+					case any || r.Host == "" || loaded.cover(r.Host) || listed && !byTraefik(o):
+					case listed:
+						p.Report(o, at, r.Host+" is in no certificate, since its entry in spec.tls names no Secret", "name it")
+					default:
+						p.Report(o, at, r.Host+" is in no certificate", "add it to spec.tls")
 					}
-					p.Report(o, fmt.Sprintf("spec.rules[%d].host", k), r.Host+" is in no certificate", "add it to spec.tls")
 				}
 			}
 		},

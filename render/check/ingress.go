@@ -44,7 +44,7 @@ func ingressRules() []Rule {
 		},
 	}, {
 		ID:     "address-twice",
-		Doc:    "Where two Ingresses of one class have one host and path on one entry point, or two routes of IngressRoutes one rule, either of them answers: which one is chance. Of the Ingresses that have a defaultBackend alone, Traefik takes one.",
+		Doc:    "Where two Ingresses of one controller have one host and path on one entry point, or two routes of IngressRoutes one rule, either of them answers: which one is chance. Of the Ingresses that have a defaultBackend alone, Traefik takes one.",
 		Source: "Traefik, pkg/muxer/http: routers of equal priority are not ordered; pkg/provider/kubernetes/ingress: the default backend already exists",
 		Run: func(p *Pass) {
 			type address struct {
@@ -87,7 +87,7 @@ func ingressRules() []Rule {
 			}
 			type rule struct {
 				match    string
-				priority any
+				priority int64
 			}
 			routes := make(map[rule][]*Object)
 			for _, o := range p.Kind(traefik, "IngressRoute") {
@@ -97,8 +97,12 @@ func ingressRules() []Rule {
 				list, _ := at(o.fields(), "spec", "routes").([]any)
 				for i, r := range list {
 					route, _ := r.(map[string]any)
-					match, _ := route["match"].(string)
-					key := rule{match, route["priority"]}
+					var key rule
+					key.match, _ = route["match"].(string)
+					key.priority, _ = route["priority"].(int64)
+					if key.match == "" {
+						continue
+					}
 					for _, other := range routes[key] {
 						if meet(o, other) {
 							p.Report(o, fmt.Sprintf("spec.routes[%d].match", i), "is the rule of "+other.File+": "+other.ID.String()+" too", "each needs its own")
@@ -165,6 +169,7 @@ func appendTraefikPaths(all []traefikPath, o *Object) []traefikPath {
 	if i == nil || !byTraefik(o) {
 		return all
 	}
+	matcher := i.Annotations[pathMatcherAnnotation] // of paths whose type leaves it open
 	for k, rule := range i.Spec.Rules {
 		if rule.HTTP == nil {
 			continue
@@ -173,9 +178,14 @@ func appendTraefikPaths(all []traefikPath, o *Object) []traefikPath {
 			if path.Backend.Service == nil {
 				continue
 			}
-			t := traefikPath{
-				of: o, field: fmt.Sprintf("spec.rules[%d].http.paths[%d]", k, j), host: rule.Host, path: path.Path,
-				exact: path.PathType != nil && *path.PathType == networkingv1.PathTypeExact,
+			t := traefikPath{of: o, field: fmt.Sprintf("spec.rules[%d].http.paths[%d]", k, j), host: rule.Host, path: path.Path}
+			if path.PathType == nil || *path.PathType == networkingv1.PathTypeImplementationSpecific {
+				if matcher != "" && matcher != "Path" && matcher != "PathPrefix" {
+					continue // such as PathRegexp: what it covers is not known
+				}
+				t.exact = matcher == "Path"
+			} else {
+				t.exact = *path.PathType == networkingv1.PathTypeExact
 			}
 			t.leads.namespace, t.leads.middlewares, t.leads.service = o.ID.Namespace, i.Annotations[middlewaresAnnotation], *path.Backend.Service
 			all = append(all, t)
@@ -227,11 +237,11 @@ func byTraefik(o *Object) bool {
 	return class == "" || class == "traefik"
 }
 
-// meet reports whether two Ingresses, or two IngressRoutes, are of one class and
-// on one entry point: one for plain HTTP and one for HTTPS may have the same
-// address.
+// meet reports whether two Ingresses, or two IngressRoutes, are served by one
+// controller and on one entry point: one for plain HTTP and one for HTTPS may
+// have the same address.
 func meet(a, b *Object) bool {
-	if classOf(a) != classOf(b) {
+	if classOf(a) != classOf(b) && !(byTraefik(a) && byTraefik(b)) {
 		return false
 	}
 	one, _ := entryPointsOf(a)

@@ -110,11 +110,10 @@ func unreadableCall(call *ast.CallExpr) (problem, remedy string) {
 			return matcher + " has an empty value", ""
 		}
 	}
+	if strings.HasPrefix(matcher, "Host") && strings.ContainsFunc(value, func(r rune) bool { return r > 127 }) {
+		return fmt.Sprintf("%q has letters that are not of ASCII", value), "write the host as DNS has it, with xn--"
+	}
 	switch matcher {
-	case "Host":
-		if strings.ContainsFunc(value, func(r rune) bool { return r > 127 }) {
-			return fmt.Sprintf("%q has letters that are not of ASCII", value), "write the host as DNS has it, with xn--"
-		}
 	case "Path", "PathPrefix":
 		if value[0] != '/' {
 			return fmt.Sprintf("%q is no path: it does not begin with /", value), ""

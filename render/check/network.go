@@ -620,7 +620,11 @@ func policySolver(p *Pass) {
 		}) {
 			continue
 		}
-		p.Report(closing[0].of, "spec.podSelector", "closes "+ns+" to cert-manager's solver pods, and the certificate of "+o.ID.String()+" is not renewed", "let the Ingress controller in to the pods acme.cert-manager.io/http01-solver=true at port 8089")
+		certificate := o.ID.String()
+		if o.ID.Kind == "Ingress" {
+			certificate = "the certificate of " + certificate
+		}
+		p.Report(closing[0].of, "spec.podSelector", "closes "+ns+" to cert-manager's solver pods, and "+certificate+" is not renewed", "let the Ingress controller in to the pods acme.cert-manager.io/http01-solver=true at port 8089")
 	}
 }
 
@@ -647,8 +651,8 @@ func solves(s *metav1.LabelSelector, labels map[string]string) bool {
 	return true
 }
 
-// challengesByHTTP reports whether the issuer of an Ingress or Certificate may answer HTTP-01
-// challenges. One that is not under check may.
+// challengesByHTTP reports whether the issuer of an Ingress or Certificate may
+// answer HTTP-01 challenges. One that is not under check may.
 func (s *Set) challengesByHTTP(o *Object) bool {
 	issuer := s.Get(issuerOf(o))
 	if issuer == nil {

@@ -168,7 +168,7 @@ func issuedCertificates(p *Pass) map[secretName][]string {
 }
 
 // loadedCertificates are the names of all certificates that Traefik has, since
-// an Ingress or an IngressRoute names their Secrets.
+// an Ingress, an IngressRoute or a TLSStore names their Secrets.
 func loadedCertificates(p *Pass) certificateNames {
 	loaded := make(certificateNames)
 	for _, o := range p.Kind("networking.k8s.io", "Ingress") {
@@ -181,10 +181,21 @@ func loadedCertificates(p *Pass) certificateNames {
 		}
 	}
 	issued := issuedCertificates(p)
-	for _, o := range p.Kind(traefik, "IngressRoute") {
-		name, _ := at(o.fields(), "spec", "tls", "secretName").(string)
+	load := func(o *Object, secret any) {
+		name, _ := secret.(string)
 		for _, host := range issued[secretName{o.ID.Namespace, name}] {
 			loaded[host] = true
+		}
+	}
+	for _, o := range p.Kind(traefik, "IngressRoute") {
+		load(o, at(o.fields(), "spec", "tls", "secretName"))
+	}
+	for _, o := range p.Kind(traefik, "TLSStore") {
+		load(o, at(o.fields(), "spec", "defaultCertificate", "secretName"))
+		list, _ := at(o.fields(), "spec", "certificates").([]any)
+		for _, c := range list {
+			certificate, _ := c.(map[string]any)
+			load(o, certificate["secretName"])
 		}
 	}
 	return loaded

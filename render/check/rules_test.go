@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/golden"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/check"
@@ -25,8 +26,8 @@ var update = flag.Bool("update", false, "accept what the rules find: write it in
 // looks at what the rule ID finds: in a file NAME.yaml what stands in
 // NAME.txt, in every other manifest nothing. What other rules find there does
 // not count, so that a manifest holds what its rule is about and no more;
-// TestHealthy counts it all. What stands in elsewhere.yaml exists elsewhere, and what components promise stands in
-// guarantees.json.
+// TestHealthy counts it all. What stands in elsewhere.yaml exists elsewhere, and
+// what components promise stands in guarantees.json.
 func TestGolden(t *testing.T) {
 	for _, rule := range check.Rules() {
 		t.Run(rule.ID, func(t *testing.T) {
@@ -154,6 +155,68 @@ func TestEveryRuleIsDescribed(t *testing.T) {
 	for _, f := range files {
 		if id := strings.TrimSuffix(filepath.Base(f), ".txtar"); !seen[id] {
 			t.Errorf("%s: there is no rule %s", f, id)
+		}
+	}
+}
+
+// TestAnyValue: no rule panics where a list stands in the place of any value of
+// the manifests in testdata.
+func TestAnyValue(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/rules/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no manifests: %v", err)
+	}
+	for _, file := range files {
+		archive, err := txtar.ParseFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range archive.Files {
+			if filepath.Ext(f.Name) != ".yaml" {
+				continue
+			}
+			objects := read(t, f.Name, f.Data)
+			for _, o := range objects {
+				u := o.Object.(*unstructured.Unstructured)
+				eachValue(u.Object, func(set func(any)) {
+					set([]any{nil})
+					var copies []*check.Object
+					for _, o := range objects {
+						copies = append(copies, &check.Object{Object: o.Object.(*unstructured.Unstructured).DeepCopy()})
+					}
+					for _, f := range check.Run(check.NewSet(copies, nil), check.Rules()).Findings {
+						if strings.Contains(f.Problem, "panic:") {
+							t.Errorf("%s: %v:\n%v", file, f, u.Object)
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
+// eachValue calls do for each value of an object below its kind and its
+// metadata, and puts the value back.
+func eachValue(fields map[string]any, do func(set func(any))) {
+	var walk func(v any, set func(any))
+	walk = func(v any, set func(any)) {
+		do(set)
+		set(v)
+		switch v := v.(type) {
+		case map[string]any:
+			for k := range v {
+				walk(v[k], func(to any) { v[k] = to })
+			}
+		case []any:
+			for i := range v {
+				walk(v[i], func(to any) { v[i] = to })
+			}
+		}
+	}
+	for k := range fields {
+		if k != "apiVersion" && k != "kind" && k != "metadata" {
+			walk(fields[k], func(to any) { fields[k] = to })
 		}
 	}
 }

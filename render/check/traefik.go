@@ -17,6 +17,7 @@ const (
 	middlewaresAnnotation = traefikPrefix + "router.middlewares"
 	entryPointsAnnotation = traefikPrefix + "router.entrypoints"
 	priorityAnnotation    = traefikPrefix + "router.priority"
+	pathMatcherAnnotation = traefikPrefix + "router.pathmatcher"
 )
 
 // solverRule is the length of the rule of cert-manager's HTTP-01 solver
