@@ -24,10 +24,13 @@ func guaranteeRules() []Rule {
 	}, {
 		ID:       "replicas-twice",
 		Severity: object.Warning,
-		Doc:      "Where an autoscaler decides on the number of pods and the workload states one too, each apply sets it back, in the busiest hour as well.",
-		Source:   "Kubernetes documentation, 'Horizontal Pod Autoscaling', Migrating Deployments and StatefulSets to horizontal autoscaling",
+		Doc:      "Where an autoscaler decides on the number of pods and the workload states one too, each apply sets it back, in the busiest hour as well. Two autoscalers of one workload scale nothing.",
+		Source:   "Kubernetes documentation, 'Horizontal Pod Autoscaling', Migrating Deployments and StatefulSets to horizontal autoscaling; Kubernetes, pkg/controller/podautoscaler/horizontal.go: AmbiguousSelector",
 		Run: func(p *Pass) {
 			for id, s := range p.autoscaled() {
+				for _, other := range s.others {
+					p.Report(other, "spec.scaleTargetRef", s.by.ID.String()+" scales "+id.String()+" too, so neither of them does", "make it one autoscaler with the metrics of both")
+				}
 				o := p.Get(id)
 				if o == nil {
 					continue

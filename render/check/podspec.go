@@ -1,10 +1,12 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -76,8 +78,8 @@ func podRules() []Rule {
 		},
 	}, {
 		ID:     "pod-value",
-		Doc:    "The API server refuses a pod with a value that its field does not have: an unknown policy or protocol, a port out of range, an invalid name, a probe without a handler.",
-		Source: podSource,
+		Doc:    "The API server refuses a pod with a value that its field does not have: an unknown policy or protocol, a port out of range, an invalid name, a file mode above 0777, a probe without a handler. The kubelet does not start a container that must not run as root and is told to.",
+		Source: podSource + "; pkg/kubelet/kuberuntime/security_context.go: verifyRunAsNonRoot",
 		Alone:  true,
 		Run: func(p *Pass) {
 			p.eachPods(func(pods *pods) { podValues(p, pods) })
@@ -139,6 +141,31 @@ func podRules() []Rule {
 							p.Report(pods.of, pods.at+"."+list+"["+c.Name+"].env["+name+"]", "stands twice, and the last one counts", "state it once")
 						}
 						seen[name] = true
+					}
+				})
+			})
+		},
+	}, {
+		ID:       "env-order",
+		Severity: object.Warning,
+		Doc:      "$(NAME) in a variable is replaced by a variable that stands before it. Where NAME stands after it, the program reads $(NAME) as it is.",
+		Source:   "Kubernetes documentation, 'Define Dependent Environment Variables'",
+		Alone:    true,
+		Run: func(p *Pass) {
+			p.eachPods(func(pods *pods) {
+				pods.eachContainer(func(list string, c *corev1.Container) {
+					if len(c.EnvFrom) > 0 {
+						return // it may be there too
+					}
+					for i := range c.Env {
+						if !strings.Contains(c.Env[i].Value, "$(") {
+							continue
+						}
+						for k := range c.Env[i+1:] {
+							if name := c.Env[i+1+k].Name; refersTo(c.Env[i].Value, name) && !hasEnv(c.Env[:i], name) {
+								p.Report(pods.of, pods.at+"."+list+"["+c.Name+"].env["+c.Env[i].Name+"]", "$("+name+") is not replaced, since "+name+" stands after it", "let "+name+" stand before it, or write $$("+name+") where the text is meant")
+							}
+						}
 					}
 				})
 			})
@@ -337,6 +364,7 @@ func podValues(p *Pass, pods *pods) {
 		if n := sources(&v.VolumeSource); n > 1 {
 			p.Report(o, pods.at+".volumes["+v.Name+"]", "has more than one source", "make it one volume for each")
 		}
+		fileModes(p, pods, v)
 	}
 	pods.eachContainer(func(list string, c *corev1.Container) {
 		at := func(field string) string { return pods.at + "." + list + "[" + c.Name + "]." + field }
@@ -357,6 +385,12 @@ func podValues(p *Pass, pods *pods) {
 		if sc := c.SecurityContext; sc != nil && (sc.RunAsUser != nil || sc.RunAsGroup != nil) {
 			userID(p, o, at("securityContext."), "runAsUser", sc.RunAsUser)
 			userID(p, o, at("securityContext."), "runAsGroup", sc.RunAsGroup)
+		}
+		if sc := c.SecurityContext; sc != nil && isTrue(sc.Privileged) && sc.AllowPrivilegeEscalation != nil && !*sc.AllowPrivilegeEscalation {
+			p.Report(o, at("securityContext.allowPrivilegeEscalation"), "cannot be false where privileged is true", "leave one of the two out")
+		}
+		if asRoot(s.SecurityContext, c.SecurityContext) {
+			p.Report(o, at("securityContext"), "runAsNonRoot is true and runAsUser is 0: the container does not start", "give it another user")
 		}
 		for i := range c.EnvFrom {
 			from, field := &c.EnvFrom[i], func() string { return at(fmt.Sprintf("envFrom[%d]", i)) }
@@ -451,6 +485,17 @@ func podValues(p *Pass, pods *pods) {
 	})
 }
 
+// refersTo reports whether the value of a variable has $(NAME) in it, and not
+// as $$(NAME), which stands for the text.
+func refersTo(value, name string) bool {
+	before, _, found := strings.Cut(value, "$("+name+")")
+	return found && !strings.HasSuffix(before, "$")
+}
+
+func hasEnv(env []corev1.EnvVar, name string) bool {
+	return slices.ContainsFunc(env, func(e corev1.EnvVar) bool { return e.Name == name })
+}
+
 // podFields are what a variable can have of its pod (Kubernetes documentation,
 // 'Downward API').
 var podFields = []string{
@@ -467,6 +512,75 @@ func ofPod(field string) bool {
 func userID(p *Pass, o *Object, at, name string, id *int64) {
 	if id != nil && (*id < 0 || *id > math.MaxInt32) {
 		p.Report(o, at+name, fmt.Sprintf("%d: must be from 0 to %d", *id, math.MaxInt32), "")
+	}
+}
+
+// asRoot reports whether a container must not run as root and is told to. What
+// it says itself comes before what its pod says.
+func asRoot(pod *corev1.PodSecurityContext, c *corev1.SecurityContext) bool {
+	var nonRoot *bool
+	var user *int64
+	if pod != nil {
+		nonRoot, user = pod.RunAsNonRoot, pod.RunAsUser
+	}
+	if c != nil {
+		nonRoot, user = cmp.Or(c.RunAsNonRoot, nonRoot), cmp.Or(c.RunAsUser, user)
+	}
+	return isTrue(nonRoot) && user != nil && *user == 0
+}
+
+func isTrue(b *bool) bool { return b != nil && *b }
+
+// fileModes reports the modes of a volume's files that are none, such as 644
+// where 0644 is meant.
+func fileModes(p *Pass, pods *pods, v *corev1.Volume) {
+	mode := func(mode *int32, parts ...string) {
+		if mode == nil || *mode >= 0 && *mode <= 0o777 {
+			return
+		}
+		digits, remedy := strconv.Itoa(int(*mode)), ""
+		if _, err := strconv.ParseUint(digits, 8, 9); err == nil {
+			remedy = "write 0" + digits + ": without the 0 it is decimal"
+		}
+		p.Report(pods.of, pods.at+".volumes["+v.Name+"]."+strings.Join(parts, ""), digits+": must be from 0 to 0777, in octal", remedy)
+	}
+	items := func(at string, items []corev1.KeyToPath) {
+		for i := range items {
+			mode(items[i].Mode, at, ".items[", strconv.Itoa(i), "].mode")
+		}
+	}
+	files := func(at string, files []corev1.DownwardAPIVolumeFile) {
+		for i := range files {
+			mode(files[i].Mode, at, ".items[", strconv.Itoa(i), "].mode")
+		}
+	}
+	if s := v.Secret; s != nil {
+		mode(s.DefaultMode, "secret.defaultMode")
+		items("secret", s.Items)
+	}
+	if m := v.ConfigMap; m != nil {
+		mode(m.DefaultMode, "configMap.defaultMode")
+		items("configMap", m.Items)
+	}
+	if d := v.DownwardAPI; d != nil {
+		mode(d.DefaultMode, "downwardAPI.defaultMode")
+		files("downwardAPI", d.Items)
+	}
+	if v.Projected == nil {
+		return
+	}
+	mode(v.Projected.DefaultMode, "projected.defaultMode")
+	for i := range v.Projected.Sources {
+		source, at := &v.Projected.Sources[i], "projected.sources["+strconv.Itoa(i)+"]."
+		if s := source.Secret; s != nil {
+			items(at+"secret", s.Items)
+		}
+		if m := source.ConfigMap; m != nil {
+			items(at+"configMap", m.Items)
+		}
+		if d := source.DownwardAPI; d != nil {
+			files(at+"downwardAPI", d.Items)
+		}
 	}
 }
 

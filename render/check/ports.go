@@ -45,6 +45,34 @@ func portRules() []Rule {
 			})
 		},
 	}, {
+		ID:     "node-port-twice",
+		Doc:    "The API server refuses a Service with a nodePort that another Service has, in whatever namespace.",
+		Source: "Kubernetes documentation, 'Service', type: NodePort",
+		Run: func(p *Pass) {
+			type nodePort struct {
+				number   int32
+				protocol corev1.Protocol
+			}
+			var first map[nodePort]*Object
+			each(p, "", "Service", func(p *Pass, o *Object, s *corev1.Service) {
+				for i := range s.Spec.Ports {
+					port := &s.Spec.Ports[i]
+					if port.NodePort == 0 {
+						continue
+					}
+					at := nodePort{port.NodePort, protocol(port.Protocol)}
+					if other := first[at]; other != nil && other.ID != o.ID {
+						p.Report(o, fmt.Sprintf("spec.ports[%d].nodePort", i), fmt.Sprintf("%d: is the nodePort of %s too", port.NodePort, other.ID), "leave it out, and the API server picks one; or give it another")
+						continue
+					}
+					if first == nil {
+						first = make(map[nodePort]*Object)
+					}
+					first[at] = o
+				}
+			})
+		},
+	}, {
 		ID:     "service-target-port",
 		Doc:    "A Service whose target port no container has leads nowhere: a name that is not there gives no endpoint, and at a number nobody listens.",
 		Source: "Kubernetes, pkg/api/v1/pod/util.go: FindPort; Kubernetes documentation, 'Service', Port definitions",

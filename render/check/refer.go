@@ -75,6 +75,13 @@ var references = [...]refers{
 	{group: certManager, kinds: []string{"Issuer"}, field: "spec.acme.solvers[].dns01.digitalocean.tokenSecretRef", to: "Secret"},
 	{group: certManager, kinds: []string{"Issuer"}, field: "spec.acme.solvers[].dns01.rfc2136.tsigSecretSecretRef", to: "Secret"},
 	{group: certManager, kinds: []string{"Issuer"}, field: "spec.acme.solvers[].dns01.route53.secretAccessKeySecretRef", to: "Secret"},
+	{group: certManager, kinds: []string{"Issuer"}, field: "spec.acme.solvers[].dns01.route53.accessKeyIDSecretRef", to: "Secret"},
+	{group: certManager, kinds: []string{"Issuer"}, field: "spec.acme.solvers[].dns01.azureDNS.clientSecretSecretRef", to: "Secret"},
+	{group: certManager, kinds: []string{"Issuer"}, field: "spec.acme.solvers[].dns01.cloudDNS.serviceAccountSecretRef", to: "Secret"},
+	{group: certManager, kinds: []string{"Issuer"}, field: "spec.acme.solvers[].dns01.acmeDNS.accountSecretRef", to: "Secret"},
+	{group: certManager, kinds: []string{"Issuer"}, field: "spec.acme.externalAccountBinding.keySecretRef", to: "Secret"},
+	{group: certManager, kinds: []string{"Issuer"}, field: "spec.vault.auth.tokenSecretRef", to: "Secret"},
+	{group: certManager, kinds: []string{"Issuer"}, field: "spec.vault.auth.appRole.secretRef", to: "Secret"},
 
 	{group: traefik, kinds: []string{"IngressRoute", "IngressRouteTCP", "IngressRouteUDP"}, field: "spec.routes[].services[]", to: "Service", others: []string{"TraefikService"}, port: true},
 	{group: traefik, kinds: []string{"IngressRoute"}, field: "spec.parentRefs[]", toGroup: traefik, to: "IngressRoute"},

@@ -206,6 +206,8 @@ type scale struct {
 	least, most int32
 	// by is the autoscaler that says so. Nil where the workload does.
 	by *Object
+	// others are further autoscalers of the same workload.
+	others []*Object
 }
 
 // autoscaled returns what autoscalers make of their targets.
@@ -226,7 +228,12 @@ func (s *Set) readAutoscalers() map[object.ID]scale {
 			group = ""
 		}
 		target := object.ID{Group: group, Kind: h.Spec.ScaleTargetRef.Kind, Namespace: o.ID.Namespace, Name: h.Spec.ScaleTargetRef.Name}
-		all[target] = scale{replicas(h.Spec.MinReplicas), h.Spec.MaxReplicas, o}
+		if first, found := all[target]; found {
+			first.others = append(first.others, o)
+			all[target] = first
+			continue
+		}
+		all[target] = scale{least: replicas(h.Spec.MinReplicas), most: h.Spec.MaxReplicas, by: o}
 	}
 	return all
 }

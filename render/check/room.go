@@ -24,7 +24,7 @@ func roomRules() []Rule {
 	}, {
 		ID:       "autoscaler-metric",
 		Severity: object.Warning,
-		Doc:      "An autoscaler that is to keep to a share of what its pods request scales nothing where they request nothing, or where nobody measures the resource.",
+		Doc:      "An autoscaler that is to keep to a share of what its pods request scales nothing where they request nothing, where nobody measures the resource, or where its target has no number of replicas.",
 		Source:   "Kubernetes documentation, 'Horizontal Pod Autoscaling', Support for resource metrics",
 		Run: func(p *Pass) {
 			each(p, "autoscaling", "HorizontalPodAutoscaler", func(p *Pass, o *Object, h *autoscalingv2.HorizontalPodAutoscaler) {
@@ -33,11 +33,22 @@ func roomRules() []Rule {
 				}
 				group, _, _ := strings.Cut(h.Spec.ScaleTargetRef.APIVersion, "/")
 				target := p.Get(object.ID{Group: group, Kind: h.Spec.ScaleTargetRef.Kind, Namespace: o.ID.Namespace, Name: h.Spec.ScaleTargetRef.Name})
-				for i, m := range h.Spec.Metrics {
+				if target != nil && builtinGroup(group) && slices.Contains([]string{"DaemonSet", "Job", "CronJob", "Pod"}, target.ID.Kind) {
+					p.Report(o, "spec.scaleTargetRef", "a "+target.ID.Kind+" has no number of replicas to scale", "")
+					return
+				}
+				metrics := h.Spec.Metrics
+				if len(metrics) == 0 {
+					metrics = defaultMetrics
+				}
+				for i, m := range metrics {
 					if m.Resource == nil {
 						continue
 					}
-					field := fmt.Sprintf("spec.metrics[%d].resource", i)
+					field, goal := fmt.Sprintf("spec.metrics[%d].resource", i), ".target.averageUtilization"
+					if len(h.Spec.Metrics) == 0 {
+						field, goal = "spec.metrics", ""
+					}
 					name := m.Resource.Name
 					if name != corev1.ResourceCPU && name != corev1.ResourceMemory {
 						p.Report(o, field+".name", fmt.Sprintf("%q: must be cpu or memory", name), "other metrics are of another type, such as Pods")
@@ -53,7 +64,7 @@ func roomRules() []Rule {
 					for k := range pods.spec.Containers {
 						c := &pods.spec.Containers[k]
 						if request, _ := p.resources(target, c, name); request == nil {
-							p.Report(o, field+".target.averageUtilization", target.ID.String()+" requests no "+string(name)+" in the container "+c.Name+", so there is nothing to compare with", "state the request")
+							p.Report(o, field+goal, target.ID.String()+" requests no "+string(name)+" in the container "+c.Name+", so there is nothing to compare with", "state the request")
 							break
 						}
 					}
@@ -72,6 +83,16 @@ func roomRules() []Rule {
 		},
 	}}
 }
+
+// defaultMetrics are those of an autoscaler that states none (Kubernetes,
+// pkg/apis/autoscaling/v2/defaults.go).
+var defaultMetrics = []autoscalingv2.MetricSpec{{
+	Type: autoscalingv2.ResourceMetricSourceType,
+	Resource: &autoscalingv2.ResourceMetricSource{
+		Name:   corev1.ResourceCPU,
+		Target: autoscalingv2.MetricTarget{Type: autoscalingv2.UtilizationMetricType, AverageUtilization: new(int32(80))},
+	},
+}}
 
 // resources returns what a container requests and is limited to of a resource,
 // as the API server fills it in: by the limit, and by the LimitRange of the

@@ -161,6 +161,9 @@ func jobSpec(p *Pass, o *Object, at string, j *batchv1.JobSpec) {
 	if j.Template.Spec.RestartPolicy == "" {
 		p.Report(o, at+".template.spec.restartPolicy", "is empty: the pods of a Job must not restart for ever", "it is OnFailure or Never")
 	}
+	if j.Selector != nil && !isTrue(j.ManualSelector) && j.Selector.MatchLabels[batchv1.ControllerUidLabel] == "" {
+		p.Report(o, at+".selector", "must be empty: the API server makes it", "leave it out")
+	}
 	if j.CompletionMode != nil {
 		oneOf(p, o, at+".completionMode", *j.CompletionMode, batchv1.NonIndexedCompletion, batchv1.IndexedCompletion)
 		if *j.CompletionMode == batchv1.IndexedCompletion && j.Completions == nil {
