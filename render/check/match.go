@@ -48,11 +48,16 @@ func unreadable(rule string) (problem, remedy string) {
 	}
 	e, err := parser.ParseExpr(rule)
 	if err != nil {
-		problem = fmt.Sprintf("%q cannot be read", rule)
+		problem, remedy = fmt.Sprintf("%q cannot be read", rule), "close each quote and bracket, and "+operators
 		if list := (scanner.ErrorList)(nil); errors.As(err, &list) && len(list) > 0 {
-			problem += fmt.Sprintf(" from column %d on", list[0].Pos.Column)
+			if at := list[0].Pos; at.Line == 1 {
+				problem += fmt.Sprintf(" from column %d on", at.Column)
+			} else {
+				problem += fmt.Sprintf(" from its line %d on", at.Line)
+				remedy += "; end a line with && or ||, and begin none with them"
+			}
 		}
-		return problem, "close each quote and bracket, and " + operators
+		return problem, remedy
 	}
 	return unreadablePart(e)
 }
