@@ -12,7 +12,6 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/internal/rollout"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
@@ -134,7 +133,7 @@ func rolloutRules() []Rule {
 				switch field := rollout.Blocks(&b.Spec, pods); {
 				case field == "maxUnavailable":
 					p.Report(o, "spec.maxUnavailable", "lets no pod go: every drain of a node waits for ever", "let it be 1")
-				case field == "minAvailable" && b.Spec.MinAvailable.Type == intstr.String && b.Spec.MinAvailable.StrVal == "100%":
+				case field == "minAvailable" && (pods < 0 || b.Spec.MinAvailable.StrVal == "100%"):
 					p.Report(o, "spec.minAvailable", "lets no pod go: every drain of a node waits for ever", "state maxUnavailable: 1")
 				case field == "minAvailable":
 					p.Report(o, "spec.minAvailable", fmt.Sprintf("is %s, and there can be %d: every drain of a node waits for ever", b.Spec.MinAvailable, pods), "state maxUnavailable: 1")
