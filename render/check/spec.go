@@ -39,6 +39,7 @@ func specRules() []Rule {
 			each(p, "batch", "CronJob", cronJobSpec)
 			each(p, "", "Service", serviceSpec)
 			each(p, "", "PersistentVolumeClaim", func(p *Pass, o *Object, c *corev1.PersistentVolumeClaim) { claimSpec(p, o, "spec", &c.Spec) })
+			each(p, "", "PersistentVolume", volumeSpec)
 			each(p, "networking.k8s.io", "Ingress", ingressSpec)
 			each(p, "networking.k8s.io", "NetworkPolicy", networkPolicySpec)
 			each(p, "policy", "PodDisruptionBudget", budgetSpec)
@@ -293,12 +294,33 @@ func protocol(p corev1.Protocol) corev1.Protocol {
 	return p
 }
 
+func volumeSpec(p *Pass, o *Object, v *corev1.PersistentVolume) {
+	if len(v.Spec.AccessModes) == 0 {
+		p.Report(o, "spec.accessModes", "is empty", "such as ReadWriteOnce")
+	}
+	for i, m := range v.Spec.AccessModes {
+		stated(p, o, fmt.Sprintf("spec.accessModes[%d]", i), m, accessModes...)
+	}
+	if size := v.Spec.Capacity.Storage(); size.Sign() <= 0 {
+		p.Report(o, "spec.capacity[storage]", "must be more than zero", "say how large the volume is, such as 1Gi")
+	}
+	if v.Spec.PersistentVolumeSource == (corev1.PersistentVolumeSource{}) {
+		p.Report(o, "spec", "has no source", "such as hostPath, nfs, csi or local")
+	}
+	if v.Spec.Local != nil && v.Spec.NodeAffinity == nil {
+		p.Report(o, "spec.nodeAffinity", "is empty", "say which node has the local volume")
+	}
+	oneOf(p, o, "spec.persistentVolumeReclaimPolicy", v.Spec.PersistentVolumeReclaimPolicy, corev1.PersistentVolumeReclaimRetain, corev1.PersistentVolumeReclaimDelete, corev1.PersistentVolumeReclaimRecycle)
+}
+
+var accessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce, corev1.ReadOnlyMany, corev1.ReadWriteMany, corev1.ReadWriteOncePod}
+
 func claimSpec(p *Pass, o *Object, at string, c *corev1.PersistentVolumeClaimSpec) {
 	if len(c.AccessModes) == 0 {
 		p.Report(o, at+".accessModes", "is empty", "such as ReadWriteOnce")
 	}
 	for i, m := range c.AccessModes {
-		stated(p, o, fmt.Sprintf("%s.accessModes[%d]", at, i), m, corev1.ReadWriteOnce, corev1.ReadOnlyMany, corev1.ReadWriteMany, corev1.ReadWriteOncePod)
+		stated(p, o, fmt.Sprintf("%s.accessModes[%d]", at, i), m, accessModes...)
 		if m == corev1.ReadWriteOncePod && len(c.AccessModes) > 1 {
 			p.Report(o, at+".accessModes", "ReadWriteOncePod stands alone or not at all", "")
 		}

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
@@ -128,6 +129,10 @@ func (s *strict) leaf(t reflect.Type, value any, at string) {
 	case reflect.Int32, reflect.Int64:
 		s.report(at, "must be a whole number, and is "+s.describe(value), "")
 	default:
+		if t == reflect.TypeFor[resource.Quantity]() {
+			s.report(at, "must be a quantity, and is "+s.describe(value), "such as 500m, 2, 512Mi or 1G")
+			return
+		}
 		problem := "is no " + t.Name()
 		if t.Kind() == reflect.Slice {
 			problem = "must be base64"
