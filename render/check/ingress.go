@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -140,7 +141,11 @@ func ingressRules() []Rule {
 						continue
 					}
 					if here, there := t.priority(), other.priority(); here <= there {
-						p.Report(t.of, t.field, fmt.Sprintf("Traefik takes %s%s of %s for it: the priority, which is the length of the rule unless stated, is %d there and %d here", other.host, other.path, other.of.ID, there, here),
+						takes, are := "Traefik takes", fmt.Sprintf("%d there and %d here", there, here)
+						if here == there {
+							takes, are = "it is chance whether Traefik takes", fmt.Sprintf("%d for both", there)
+						}
+						p.Report(t.of, t.field, fmt.Sprintf("%s %s of %s for it: the priority, which is the length of the rule unless stated, is %s", takes, cmp.Or(other.host+other.path, "every address"), other.of.ID, are),
 							fmt.Sprintf("put it into an Ingress of its own with %s: %q", priorityAnnotation, strconv.Itoa(there+1)))
 						break
 					}

@@ -208,7 +208,7 @@ func podRules() []Rule {
 						m := &c.VolumeMounts[i]
 						file := path.Base(m.MountPath)
 						if m.SubPath == "" && m.SubPathExpr == "" && strings.Contains(file, ".") && p.hasFile(pods, m.Name, file) {
-							p.Report(pods.of, pods.at+"."+list+"["+c.Name+"].volumeMounts["+m.Name+"].mountPath", "a directory is mounted at "+m.MountPath+", and the volume has a file of that name in it", "add subPath: "+file+", or mount it at "+path.Dir(m.MountPath))
+							p.Report(pods.of, pods.at+"."+list+"["+c.Name+"].volumeMounts["+m.Name+"].mountPath", "a directory is mounted at "+m.MountPath+", and the volume has a file of that name in it", "add subPath: "+file+", or mount it at "+path.Dir(path.Clean(m.MountPath)))
 						}
 					}
 				})

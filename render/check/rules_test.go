@@ -159,6 +159,24 @@ func TestEveryRuleIsDescribed(t *testing.T) {
 	}
 }
 
+// TestSamePriority: which of two paths of one priority Traefik takes is chance,
+// and so stands here and not in testdata, which e2e holds to Traefik.
+func TestSamePriority(t *testing.T) {
+	objects := read(t, "f.yaml", []byte(`apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: web, namespace: ns, annotations: {traefik.ingress.kubernetes.io/router.priority: "5"}}
+spec:
+  rules:
+  - {host: web.example.com, http: {paths: [{path: /api, pathType: Prefix, backend: {service: {name: api, port: {number: 80}}}}]}}
+  - {http: {paths: [{pathType: ImplementationSpecific, backend: {service: {name: web, port: {number: 80}}}}]}}
+`))
+	findings := slices.DeleteFunc(run(t, objects, nil), func(f object.Finding) bool { return f.Rule != "path-shadowed" })
+	const want = "it is chance whether Traefik takes every address of Ingress ns/web for it: the priority, which is the length of the rule unless stated, is 5 for both"
+	if len(findings) != 1 || findings[0].Field != "spec.rules[0].http.paths[0]" || findings[0].Problem != want {
+		t.Errorf("findings: %v\nwant %s", findings, want)
+	}
+}
+
 // TestAnyValue: no rule panics where a list stands in the place of any value of
 // the manifests in testdata.
 func TestAnyValue(t *testing.T) {
