@@ -433,10 +433,10 @@ func unreadKeys(p *Pass) {
 		}
 	}
 	for _, o := range p.Kind("", "ConfigMap") {
-		if o.Layer == "" && len(read[o.ID]) == 0 {
-			continue // outside a Tree, its reader may be in other files
+		if by := read[o.ID]; o.AllRead || slices.Contains(by, "") || o.Layer == "" && len(by) == 0 {
+			continue // it is read whole, or outside a Tree, where its reader may be in other files
 		}
-		if keys := p.keys(o.ID); keys.closed && !o.AllRead {
+		if keys := p.keys(o.ID); keys.closed {
 			orphans(o, keys.list(), nil)
 		}
 	}
