@@ -131,3 +131,69 @@ func TestSeverity(t *testing.T) {
 		t.Errorf("fatal: %v", err)
 	}
 }
+
+// TestAnyValue: a rule takes any value for what it is. Each value of each pair
+// becomes a list, one after the other, and nothing panics.
+func TestAnyValue(t *testing.T) {
+	t.Parallel()
+	paths, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no pairs: %v", err)
+	}
+	for _, path := range paths {
+		archive, err := txtar.ParseFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sides := make(map[string]*[2][]consequence.Object) // of a pair: from and to
+		for _, f := range archive.Files {
+			pair, name, _ := strings.Cut(f.Name, "/")
+			if sides[pair] == nil {
+				sides[pair] = new([2][]consequence.Object)
+			}
+			for i, side := range []string{"from", "to"} {
+				if strings.HasPrefix(name, side) {
+					sides[pair][i] = append(sides[pair][i], read(t, f.Name, "", f.Data)...)
+				}
+			}
+		}
+		for pair, both := range sides {
+			for _, o := range slices.Concat(both[0], both[1]) {
+				eachValue(o.Fields, func(set func(any)) {
+					set([]any{nil})
+					defer func() {
+						if r := recover(); r != nil {
+							t.Errorf("%s: %s: panic: %v: %v", path, pair, r, o.Fields)
+						}
+					}()
+					consequence.Of(both[0], both[1])
+				})
+			}
+		}
+	}
+}
+
+// eachValue calls do for each value of an object below its kind and its
+// metadata, and puts the value back.
+func eachValue(fields map[string]any, do func(set func(any))) {
+	var walk func(v any, set func(any))
+	walk = func(v any, set func(any)) {
+		do(set)
+		set(v)
+		switch v := v.(type) {
+		case map[string]any:
+			for k := range v {
+				walk(v[k], func(to any) { v[k] = to })
+			}
+		case []any:
+			for i := range v {
+				walk(v[i], func(to any) { v[i] = to })
+			}
+		}
+	}
+	for k := range fields {
+		if k != "apiVersion" && k != "kind" && k != "metadata" {
+			walk(fields[k], func(to any) { fields[k] = to })
+		}
+	}
+}

@@ -255,6 +255,9 @@ func job(p *pass, pair change) {
 	was, is := fields(pair.Was.Fields, "spec", "template"), fields(pair.Is.Fields, "spec", "template")
 	if get(pair.Was.Fields, "spec", "suspend") == true {
 		scheduling := func(t map[string]any) map[string]any {
+			if t == nil {
+				return nil
+			}
 			t = without(t, "metadata")
 			t["spec"] = without(fields(t, "spec"), "nodeSelector", "affinity", "tolerations", "schedulingGates")
 			return t
