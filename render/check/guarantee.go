@@ -35,7 +35,7 @@ func guaranteeRules() []Rule {
 				if o == nil {
 					continue
 				}
-				if pods := podsOf(o); pods != nil && pods.replicas != nil {
+				if pods := p.podIndex().of[o]; pods != nil && pods.replicas != nil {
 					p.Report(o, "spec.replicas", fmt.Sprintf("is %d, and %s decides: each apply sets it back", *pods.replicas, s.by.ID), "leave one of the two out")
 				}
 			}
@@ -45,7 +45,7 @@ func guaranteeRules() []Rule {
 
 // guarantee reports where an object is not what its component guarantees.
 func guarantee(p *Pass, o *Object, g object.Guarantee) {
-	pods := podsOf(o)
+	pods := p.podIndex().of[o]
 	if pods == nil {
 		return
 	}

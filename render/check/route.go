@@ -74,15 +74,18 @@ func routeRules() []Rule {
 		Doc:      "Traefik as k3s runs it leaves out a route that leads to a Service of type ExternalName, and a route of its own kinds that names a Service, Middleware, TLSOption or parent of another namespace, or a Middleware or ServersTransport as NAMESPACE-NAME@kubernetescrd: its host answers 404. An Ingress and the chain of a Middleware may name Middlewares of another namespace.",
 		Source:   "Traefik, pkg/provider/kubernetes/crd/kubernetes_http.go: isNamespaceAllowed, allowExternalNameServices; the values of Traefik's chart, which sets allowCrossNamespace and allowExternalNameServices to false",
 		Run: func(p *Pass) {
+			isExternal := func(o *Object) bool {
+				service := As[*corev1.Service](o)
+				return service != nil && service.Spec.Type == corev1.ServiceTypeExternalName
+			}
+			some := slices.ContainsFunc(p.Kind("", "Service"), isExternal)
 			external := func(o *Object, r *reference) {
-				if to := p.get(r.to); to != nil && r.to.Kind == "Service" {
-					if service := As[*corev1.Service](to); service != nil && service.Spec.Type == corev1.ServiceTypeExternalName {
-						p.Report(o, r.at.String(), r.to.String()+" is of type ExternalName, and k3s' Traefik leaves the route out", "waive this where yours has allowExternalNameServices")
-					}
+				if to := p.get(r.to); to != nil && r.to.Kind == "Service" && isExternal(to) {
+					p.Report(o, r.at.String(), r.to.String()+" is of type ExternalName, and k3s' Traefik leaves the route out", "waive this where yours has allowExternalNameServices")
 				}
 			}
 			for _, o := range p.Kind("networking.k8s.io", "Ingress") {
-				if i := As[*networkingv1.Ingress](o); i != nil && byTraefik(o) {
+				if i := As[*networkingv1.Ingress](o); some && i != nil && byTraefik(o) {
 					r := reference{from: o}
 					r.ingress(i, func(r *reference) { external(o, r) })
 				}
