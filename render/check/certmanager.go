@@ -145,13 +145,14 @@ func certManagerRules() []Rule {
 					listed := slices.ContainsFunc(i.Spec.TLS, func(tls networkingv1.IngressTLS) bool {
 						return slices.ContainsFunc(tls.Hosts, func(name string) bool { return covers(name, r.Host) })
 					})
-					switch at := fmt.Sprintf("spec.rules[%d].host", k); {
-					case any || r.Host == "" || loaded.cover(r.Host) || listed && !byTraefik(o):
-					case listed:
-						p.Report(o, at, r.Host+" is in no certificate, since its entry in spec.tls names no Secret", "name it")
-					default:
-						p.Report(o, at, r.Host+" is in no certificate", "add it to spec.tls")
+					if any || r.Host == "" || loaded.cover(r.Host) || listed && !byTraefik(o) {
+						continue
 					}
+					problem, remedy := r.Host+" is in no certificate", "add it to spec.tls"
+					if listed {
+						problem, remedy = problem+", since its entry in spec.tls names no Secret", "name it"
+					}
+					p.Report(o, fmt.Sprintf("spec.rules[%d].host", k), problem, remedy)
 				}
 			}
 		},
