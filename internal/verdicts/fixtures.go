@@ -7,6 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io"
 	"io/fs"
 	"os"
@@ -100,4 +103,23 @@ func run(ctx context.Context, name string, args ...string) ([]byte, error) {
 		return nil, fmt.Errorf("%s %s: %w\n%s%s", name, strings.Join(args, " "), err, out, failed.Stderr)
 	}
 	return out, err
+}
+
+// functionsOf returns the functions of a Go file.
+func functionsOf(dir fs.FS, name string) ([]*ast.FuncDecl, error) {
+	text, err := fs.ReadFile(dir, name)
+	if err != nil {
+		return nil, err
+	}
+	file, err := parser.ParseFile(token.NewFileSet(), name, text, 0)
+	if err != nil {
+		return nil, err
+	}
+	var functions []*ast.FuncDecl
+	for _, decl := range file.Decls {
+		if f, ok := decl.(*ast.FuncDecl); ok {
+			functions = append(functions, f)
+		}
+	}
+	return functions, nil
 }

@@ -3,7 +3,6 @@ package verdicts
 import (
 	"fmt"
 	"go/ast"
-	"go/parser"
 	"go/token"
 	"io/fs"
 	"strconv"
@@ -19,19 +18,11 @@ func kubeScore(dir fs.FS) ([]Case, error) {
 	var cases []Case
 	seen := make(map[[2]string]bool)
 	for _, test := range tests {
-		text, err := fs.ReadFile(dir, test)
+		functions, err := functionsOf(dir, test)
 		if err != nil {
 			return nil, err
 		}
-		file, err := parser.ParseFile(token.NewFileSet(), test, text, 0)
-		if err != nil {
-			return nil, err
-		}
-		for _, decl := range file.Decls {
-			f, ok := decl.(*ast.FuncDecl)
-			if !ok {
-				continue
-			}
+		for _, f := range functions {
 			for _, d := range demands(f) {
 				if seen[[2]string{d.check, d.file}] {
 					continue // again, with other flags

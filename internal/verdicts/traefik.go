@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"go/ast"
-	"go/parser"
-	"go/token"
 	"io/fs"
 	"path"
 	"strings"
@@ -23,19 +21,11 @@ func traefik(dir fs.FS) ([]Case, error) {
 	for _, provider := range []string{"ingress", "crd"} {
 		root := "pkg/provider/kubernetes/" + provider
 		test := root + "/kubernetes_test.go"
-		text, err := fs.ReadFile(dir, test)
+		functions, err := functionsOf(dir, test)
 		if err != nil {
 			return nil, err
 		}
-		file, err := parser.ParseFile(token.NewFileSet(), test, text, 0)
-		if err != nil {
-			return nil, err
-		}
-		for _, decl := range file.Decls {
-			f, ok := decl.(*ast.FuncDecl)
-			if !ok {
-				continue
-			}
+		for _, f := range functions {
 			for _, c := range conversions(f) {
 				var fixtures []string
 				switch {
