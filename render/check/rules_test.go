@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/golden"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/internal/anyvalue"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/check"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/manifest"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
@@ -197,8 +198,7 @@ func TestAnyValue(t *testing.T) {
 			objects := read(t, f.Name, f.Data)
 			for _, o := range objects {
 				u := o.Object.(*unstructured.Unstructured)
-				eachValue(u.Object, func(set func(any)) {
-					set([]any{nil})
+				anyvalue.Each(u.Object, func() {
 					var copies []*check.Object
 					for _, o := range objects {
 						copies = append(copies, &check.Object{Object: o.Object.(*unstructured.Unstructured).DeepCopy()})
@@ -210,31 +210,6 @@ func TestAnyValue(t *testing.T) {
 					}
 				})
 			}
-		}
-	}
-}
-
-// eachValue calls do for each value of an object below its kind and its
-// metadata, and puts the value back.
-func eachValue(fields map[string]any, do func(set func(any))) {
-	var walk func(v any, set func(any))
-	walk = func(v any, set func(any)) {
-		do(set)
-		set(v)
-		switch v := v.(type) {
-		case map[string]any:
-			for k := range v {
-				walk(v[k], func(to any) { v[k] = to })
-			}
-		case []any:
-			for i := range v {
-				walk(v[i], func(to any) { v[i] = to })
-			}
-		}
-	}
-	for k := range fields {
-		if k != "apiVersion" && k != "kind" && k != "metadata" {
-			walk(fields[k], func(to any) { fields[k] = to })
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/golden"
+	"git.lastcloud.io/ronnibaslund/dezky/fleet/internal/anyvalue"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/manifest"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/object"
 	"git.lastcloud.io/ronnibaslund/dezky/fleet/render/plan/consequence"
@@ -159,8 +160,7 @@ func TestAnyValue(t *testing.T) {
 		}
 		for pair, both := range sides {
 			for _, o := range slices.Concat(both[0], both[1]) {
-				eachValue(o.Fields, func(set func(any)) {
-					set([]any{nil})
+				anyvalue.Each(o.Fields, func() {
 					defer func() {
 						if r := recover(); r != nil {
 							t.Errorf("%s: %s: panic: %v: %v", path, pair, r, o.Fields)
@@ -169,31 +169,6 @@ func TestAnyValue(t *testing.T) {
 					consequence.Of(both[0], both[1])
 				})
 			}
-		}
-	}
-}
-
-// eachValue calls do for each value of an object below its kind and its
-// metadata, and puts the value back.
-func eachValue(fields map[string]any, do func(set func(any))) {
-	var walk func(v any, set func(any))
-	walk = func(v any, set func(any)) {
-		do(set)
-		set(v)
-		switch v := v.(type) {
-		case map[string]any:
-			for k := range v {
-				walk(v[k], func(to any) { v[k] = to })
-			}
-		case []any:
-			for i := range v {
-				walk(v[i], func(to any) { v[i] = to })
-			}
-		}
-	}
-	for k := range fields {
-		if k != "apiVersion" && k != "kind" && k != "metadata" {
-			walk(fields[k], func(to any) { fields[k] = to })
 		}
 	}
 }
