@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -56,7 +57,7 @@ func (c *cluster) takeOver(ctx context.Context, o *unstructured.Unstructured) er
 func (c *cluster) compareTakeOver(ctx context.Context, live, o *unstructured.Unstructured) (*unstructured.Unstructured, error) {
 	after, err := takenOver(live, o, c.manager)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", o.GetName(), err)
+		return nil, err
 	}
 	patch, err := json.Marshal(patchOf(live, after))
 	if err != nil {
@@ -108,7 +109,7 @@ func takenOver(live, o *unstructured.Unstructured, manager string) (*unstructure
 	}
 	fields, ok := result.AsValue().Unstructured().(map[string]any)
 	if !ok {
-		return nil, fmt.Errorf("is no object")
+		return nil, errors.New("what it becomes is no object")
 	}
 	return &unstructured.Unstructured{Object: fields}, nil
 }
