@@ -172,3 +172,21 @@ func TestAnyValue(t *testing.T) {
 		}
 	}
 }
+
+// TestOddPort: a port that is asked for and the one that is there may be the
+// same odd value.
+func TestOddPort(t *testing.T) {
+	side := func(image string) []consequence.Object {
+		return read(t, "odd.yaml", "", []byte(`{apiVersion: apps/v1, kind: Deployment, metadata: {name: web, namespace: ns}, spec: {selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: web, image: `+image+`, ports: [{name: [http], containerPort: 80}]}]}}}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: web, namespace: ns}, spec: {selector: {app: web}, ports: [{name: [http], port: 80, targetPort: [http]}]}}
+---
+{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: web, namespace: ns}, spec: {rules: [{host: a.example.com, http: {paths: [{path: /, backend: {service: {name: web, port: {name: [http]}}}}]}}]}}
+`))
+	}
+	for _, c := range consequence.Of(side("web:1"), side("web:2")) {
+		if c.Rule != "restart" {
+			t.Errorf("%s: %s", c.Rule, c)
+		}
+	}
+}

@@ -183,7 +183,7 @@ func (s *set) askers() []asker {
 func (p *pass) routePort(now asker, from, to *Object, asked, asks any, said map[string]bool) {
 	port := func(of *Object, want any) map[string]any {
 		for _, port := range list(get(of.Fields, "spec", "ports")) {
-			if want == port["name"] || same(want, port["port"]) {
+			if same(want, port["name"]) || same(want, port["port"]) {
 				return port
 			}
 		}

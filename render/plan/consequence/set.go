@@ -169,7 +169,7 @@ func (w *workload) port(target any) (n int, ok bool) {
 		for _, p := range list(c["ports"]) {
 			declared = true
 			has, _ := number(p["containerPort"])
-			if isNumber && has == want || !isNumber && target == p["name"] {
+			if isNumber && has == want || !isNumber && same(target, p["name"]) {
 				n, ok = has, true
 			}
 		}
